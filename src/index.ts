@@ -1,0 +1,18 @@
+/** Public surface of the package; re-exports only. */
+export { createOutbox, type Outbox, type OutboxFacts, type OutboxSettings } from './create-outbox.ts'
+export { type ErrorCode, SluiceError } from './errors.ts'
+export type { BreakerState, RelayEvent, RelayListener } from './events.ts'
+export { migrate } from './migrate.ts'
+export { loadOptions, type Options } from './options.ts'
+export type {
+  FailedEvent,
+  LaneLease,
+  OutboxAdapter,
+  PublishedEvent,
+  Reservation,
+  ReserveOptions,
+  Settled,
+} from './outbox/adapter.ts'
+export type { OutboxEvent } from './outbox/event.ts'
+export type { Acked, Outcome, Producer, Rejected, Unknown } from './relay/producer.ts'
+export type { Log } from './telemetry/log.ts'

@@ -1,0 +1,50 @@
+import type { Message } from 'kafkajs'
+import type { OutboxEvent } from '../outbox/event.ts'
+
+/** Bytes that Kafka's record format adds to key, value and headers, at most: lengths, deltas, attributes. */
+const RECORD_OVERHEAD_BYTES = 32
+
+export interface EncodedRecord {
+  readonly message: Message
+  readonly bytes: number
+}
+
+/**
+ * The record of an event: key, value bytes, the row's headers, then those by which consumers dedupe and trace it:
+ * `event_id`, `event_type`, `sluice-id`. Sluice's names win over the row's.
+ *
+ * @throws TypeError when the row's headers are not an object of strings
+ */
+export function encodeRecord(event: OutboxEvent): EncodedRecord {
+  const value = valueOf(event.payload)
+  const headers = headersOf(event)
+  let bytes = RECORD_OVERHEAD_BYTES + (value?.length ?? 0)
+  if (event.key !== null) bytes += Buffer.byteLength(event.key)
+  for (const name in headers) {
+    bytes += 10 + Buffer.byteLength(name) + Buffer.byteLength(headers[name] as string)
+  }
+  return { message: { key: event.key, value, headers }, bytes }
+}
+
+function valueOf(payload: OutboxEvent['payload']): Buffer | null {
+  if (payload === null) return null
+  if (typeof payload === 'string') return Buffer.from(payload, 'utf8')
+  // A plain Uint8Array would be published as the text "104,101,…".
+  return Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength)
+}
+
+function headersOf(event: OutboxEvent): Record<string, string> {
+  const own = { event_id: event.eventId, event_type: event.eventType, 'sluice-id': event.id }
+  if (event.headersJson === '{}') return own
+  const row: unknown = JSON.parse(event.headersJson)
+  if (typeof row !== 'object' || row === null || Array.isArray(row)) {
+    throw new TypeError('headers must be a JSON object of strings')
+  }
+  for (const [name, value] of Object.entries(row)) {
+    if (typeof value !== 'string') {
+      const shape = value === null ? 'null' : Array.isArray(value) ? 'an array' : `a ${typeof value}`
+      throw new TypeError(`header ${JSON.stringify(name)} must be a string, it is ${shape}`)
+    }
+  }
+  return { ...(row as Record<string, string>), ...own }
+}

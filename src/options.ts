@@ -1,0 +1,131 @@
+import { SluiceError } from './errors.ts'
+import { composeOptions } from './options/compose.ts'
+import { readSettings } from './options/settings.ts'
+
+/** Where and how Kafka is reached; plain data, so that it can be handed to a worker thread. */
+export interface KafkaOptions {
+  readonly client: 'kafkajs'
+  /** `host:port` each. Empty only when the caller said that Kafka is not needed. */
+  readonly brokers: readonly string[]
+  readonly clientId: string
+  readonly sasl?: {
+    readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'
+    readonly username: string
+    readonly password: string
+  }
+  /** PEM texts. An empty object: TLS with the system's authorities. */
+  readonly tls?: {
+    readonly ca?: string
+    readonly cert?: string
+    readonly key?: string
+    readonly insecure?: boolean
+  }
+}
+
+export interface HttpOptions {
+  readonly host: string
+  readonly port: number
+  /** The operator named this port. Otherwise any free one will do when it is taken. */
+  readonly exact: boolean
+}
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
+
+/**
+ * Every option of the daemon, checked. What too low and too high do, the bounds and the defaults are in
+ * `options/table.ts`, from which `--help`, the example file and the README are printed.
+ */
+export interface Options {
+  /** `postgres://…`; may contain a password. '' only when the caller said that no database is needed. */
+  readonly databaseUrl: string
+  readonly kafka: KafkaOptions
+  /** Threads that publish. */
+  readonly workers: number
+  /** Loops of reserve → publish → confirm, each over its own lanes. */
+  readonly slots: number
+  /** Rows of one reservation, at most. */
+  readonly batchSize: number
+  /** Payload bytes of one reservation, at most. */
+  readonly batchBytesMax: number
+  /** Length of a lane's lease. */
+  readonly reserveMs: number
+  /** Until when a batch must be answered by the brokers; at most half of `reserveMs`. */
+  readonly publishTimeoutMs: number
+  /** Longest pause between two polls of an idle outbox. */
+  readonly pollMs: number
+  /** How long published events are kept; 0: they are deleted when they are confirmed. */
+  readonly retentionMs: number
+  /** Failures of an event, through its own fault, after which it becomes a dead letter. */
+  readonly attemptsMax: number
+  readonly retryBaseMs: number
+  readonly retryMaxMs: number
+  /** Largest record batch sent to a broker. */
+  readonly messageBytesMax: number
+  /** How often an open breaker is probed. */
+  readonly breakerResetMs: number
+  /** How long a stop waits for what is in flight. */
+  readonly shutdownGraceMs: number
+  /** null: no HTTP server. */
+  readonly http: HttpOptions | null
+  readonly logLevel: LogLevel
+}
+
+/** What a command cannot do without; the rest may then be absent. */
+export type Need = 'database' | 'kafka'
+
+/**
+ * Reads all options: `overrides`, then the environment, then the file that SLUICE_CONFIG names, then defaults.
+ *
+ * @param overrides typed values that win over everything, held to the same bounds
+ * @param needs what must be given; by default the database and Kafka
+ * @returns frozen, through and through
+ * @throws SluiceError code `options` that lists every fault found, and never a secret's value
+ */
+export function loadOptions(
+  env: Readonly<Record<string, string | undefined>>,
+  overrides: Partial<Options> = {},
+  needs: readonly Need[] = ['database', 'kafka'],
+): Readonly<Options> {
+  const faults: string[] = []
+  const settings = readSettings(env, faults)
+  const options = composeOptions(settings, overrides, needs, faults)
+  if (faults.length > 0) {
+    throw new SluiceError('options', faults.join('\n'), { details: { faults: faults.length } })
+  }
+  return options
+}
+
+const MASK = '***'
+
+/** The options as they may be shown to anyone: secrets masked, PEM texts by their length. */
+export function describeOptions(options: Options): Record<string, unknown> {
+  const { sasl, tls, ...kafka } = options.kafka
+  return {
+    ...options,
+    databaseUrl: maskDatabaseUrl(options.databaseUrl),
+    kafka: {
+      ...kafka,
+      ...(sasl && { sasl: { ...sasl, password: MASK } }),
+      ...(tls && { tls: describeTls(tls) }),
+    },
+  }
+}
+
+function describeTls(tls: NonNullable<KafkaOptions['tls']>): Record<string, unknown> {
+  return {
+    ...(tls.ca !== undefined && { ca: `${tls.ca.length} characters of PEM` }),
+    ...(tls.cert !== undefined && { cert: `${tls.cert.length} characters of PEM` }),
+    ...(tls.key !== undefined && { key: MASK }),
+    insecure: tls.insecure ?? false,
+  }
+}
+
+/** Keeps scheme, user, hosts and database. The query goes: it may hold a password too. */
+function maskDatabaseUrl(url: string): string {
+  const parts = /^(\w+:\/\/)(?:([^/?#]*)@)?([^/?#]*)(\/[^?#]*)?/.exec(url)
+  if (!parts) return url === '' ? '' : MASK
+  const [, scheme = '', credentials, hosts = '', database = ''] = parts
+  if (credentials === undefined) return `${scheme}${hosts}${database}`
+  const user = credentials.split(':')[0]
+  return `${scheme}${user}${credentials.includes(':') ? `:${MASK}` : ''}@${hosts}${database}`
+}

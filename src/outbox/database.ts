@@ -1,0 +1,89 @@
+import postgres from 'postgres'
+import { SluiceError } from '../errors.ts'
+import { withDeadline } from '../internal/deadline.ts'
+
+export type Sql = postgres.Sql
+
+export interface DatabaseOptions {
+  readonly url: string
+  readonly applicationName: string
+  readonly connectionsMax: number
+  /** The server ends a statement after this time. */
+  readonly statementTimeoutMs: number
+}
+
+/** How much longer than the server we wait: past it the connection itself must be dead. */
+const ANSWER_MARGIN_MS = 2_000
+
+/**
+ * The relay's connections to PostgreSQL. Every statement has a deadline: the server's `statement_timeout` for a
+ * slow one, and our own for a connection that no longer answers, because postgres.js waits for ever on a
+ * half-open socket. After such a silence the whole pool is replaced.
+ */
+export class Database {
+  readonly #options: DatabaseOptions
+  #sql: Sql
+  #stopped = false
+
+  constructor(options: DatabaseOptions) {
+    this.#options = options
+    this.#sql = this.#open()
+  }
+
+  /**
+   * Runs one statement.
+   * @param what names it in errors
+   * @throws SluiceError code `database`, retryable, whatever the cause; a SluiceError of the statement's own as it is
+   */
+  async run<T>(what: string, statement: (sql: Sql) => PromiseLike<T>): Promise<T> {
+    if (this.#stopped) throw new SluiceError('lifecycle', `${what}: the database is closed`)
+    const sql = this.#sql
+    const answerMs = this.#options.statementTimeoutMs + ANSWER_MARGIN_MS
+    try {
+      return await withDeadline(statement(sql), answerMs, () => {
+        this.#replace(sql)
+        return new Error(`no answer from PostgreSQL within ${answerMs} ms`)
+      })
+    } catch (cause) {
+      if (cause instanceof SluiceError) throw cause
+      throw new SluiceError('database', `${what} failed`, { cause, retryable: true })
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    await this.#sql.end({ timeout: 1 })
+  }
+
+  #replace(silent: Sql): void {
+    if (this.#sql !== silent || this.#stopped) return
+    this.#sql = this.#open()
+    silent.end({ timeout: 0 }).catch(() => {})
+  }
+
+  #open(): Sql {
+    const { url, applicationName, connectionsMax, statementTimeoutMs } = this.#options
+    return postgres(url, {
+      max: connectionsMax,
+      connect_timeout: 5,
+      idle_timeout: 0,
+      max_lifetime: 60 * 30,
+      // Bounded, so that a database that comes back is found within about a second.
+      backoff: retries => Math.min(1, 0.05 * 2 ** Math.min(retries, 6)) * (0.5 + Math.random() / 2),
+      fetch_types: false,
+      onnotice: () => {},
+      connection: {
+        application_name: applicationName,
+        statement_timeout: statementTimeoutMs,
+        // A server-wide `escape` would make postgres.js decode payloads wrongly, without an error.
+        bytea_output: 'hex',
+        default_transaction_isolation: 'read committed',
+        // The statements are short and their plans known: lanes are read in index order, whatever the statistics
+        // of a table say that is empty one moment and full the next.
+        jit: 'off',
+        enable_seqscan: 'off',
+        enable_bitmapscan: 'off',
+      } as Record<string, string | number>,
+    }) as Sql
+  }
+}

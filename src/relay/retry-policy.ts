@@ -1,0 +1,29 @@
+import { fullJitterMs } from '../internal/backoff.ts'
+import type { FailedEvent } from '../outbox/adapter.ts'
+import type { OutboxEvent } from '../outbox/event.ts'
+import type { Rejected } from './producer.ts'
+
+export interface RetryPolicy {
+  /** After this many attempts a refused event becomes a dead letter. */
+  readonly attemptsMax: number
+  readonly retryBaseMs: number
+  readonly retryMaxMs: number
+}
+
+/**
+ * What becomes of an event that was refused through its own fault: another attempt after a backoff, or, when its
+ * attempts are spent or the refusal can never change, the dead letter.
+ */
+export function failureOf(
+  event: OutboxEvent,
+  { code, message, permanent }: Rejected,
+  policy: RetryPolicy,
+  random: () => number = Math.random,
+): FailedEvent {
+  const attempt = event.attempts + 1
+  if (permanent || attempt >= policy.attemptsMax) {
+    return { event, kind: 'dead', reason: code, error: message, retryDelayMs: 0 }
+  }
+  const retryDelayMs = fullJitterMs(attempt, policy.retryBaseMs, policy.retryMaxMs, random)
+  return { event, kind: 'retry', reason: code, error: message, retryDelayMs }
+}

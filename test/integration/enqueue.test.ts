@@ -1,0 +1,451 @@
+import assert from 'node:assert/strict'
+import { Writable } from 'node:stream'
+import { type TestContext, test } from 'node:test'
+import { Command } from 'commander'
+import pg from 'pg'
+import postgres from 'postgres'
+import type { CliContext } from '../../src/cli/context.ts'
+import { register } from '../../src/cli/enqueue.ts'
+import { SluiceError } from '../../src/errors.ts'
+import { EVENTS_MAX, enqueue } from '../../src/outbox/enqueue.ts'
+import type { NewEvent } from '../../src/outbox/new-event.ts'
+import { createDatabase } from '../support/database.ts'
+
+const event: NewEvent = { topic: 'orders', key: 'order-17', eventType: 'OrderPlaced' }
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
+
+/** A database, and a list of what to close before it is dropped. */
+async function open(t: TestContext, { migrate }: { migrate: boolean }) {
+  const closers: (() => Promise<void>)[] = []
+  t.after(async () => {
+    for (const close of closers) await close()
+  })
+  return { ...(await createDatabase(t, { migrate })), closers }
+}
+
+async function setup(t: TestContext) {
+  const { url, sql, closers } = await open(t, { migrate: true })
+  const rows = () => sql`
+    select id::text, event_id, topic, key, event_type, payload::text, payload_bytes, headers,
+      not_before, expires_at, lane, attempts
+    from outbox.events order by events.id`
+  return { url, sql, rows, closers }
+}
+
+type Database = Omit<Awaited<ReturnType<typeof setup>>, 'rows'>
+
+async function pgClient({ url, closers }: Omit<Database, 'sql'>): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  closers.push(() => client.end())
+  return client
+}
+
+type Write = <T extends NewEvent | readonly NewEvent[]>(
+  given: T,
+  last?: 'commit' | 'rollback',
+) => Promise<T extends readonly NewEvent[] ? string[] : string>
+
+/** Writes by each driver in a transaction that ends as told. */
+async function writers({ url, sql, closers }: Database): Promise<[string, Write][]> {
+  const client = await pgClient({ url, closers })
+  const unprepared = postgres(url, { max: 1, prepare: false })
+  closers.push(() => unprepared.end({ timeout: 1 }))
+  const undo = new Error('undo')
+  const byPostgresJs = (db: postgres.Sql) =>
+    (async (given: NewEvent, last = 'commit') => {
+      let ids: unknown
+      await db
+        .begin(async tx => {
+          ids = await enqueue(tx, given)
+          if (last === 'rollback') throw undo
+        })
+        .catch(error => {
+          if (error !== undo) throw error
+        })
+      return ids
+    }) as unknown as Write
+  const byPg = (async (given: NewEvent, last = 'commit') => {
+    await client.query('begin')
+    const ids = await enqueue(client, given)
+    await client.query(last)
+    return ids
+  }) as unknown as Write
+  return [
+    ['postgres.js', byPostgresJs(sql)],
+    ['postgres.js without prepared statements', byPostgresJs(unprepared)],
+    ['pg', byPg],
+  ]
+}
+
+test('one event is written by either driver and its id returned', async t => {
+  const { rows, ...database } = await setup(t)
+  const { sql } = database
+  for (const [driver, write] of await writers(database)) {
+    await sql`truncate outbox.events`
+    const id = await write({ ...event, payload: { total: 1 }, headers: { source: 'shop' } })
+    assert.match(id, UUID)
+    const [row] = await rows()
+    const { lane, id: _, ...rest } = row as Record<string, unknown>
+    assert.ok(Number(lane) >= 0 && Number(lane) < 64)
+    assert.deepEqual(
+      rest,
+      {
+        event_id: id,
+        topic: 'orders',
+        key: 'order-17',
+        event_type: 'OrderPlaced',
+        payload: '{"total":1}',
+        payload_bytes: null,
+        headers: { source: 'shop' },
+        not_before: null,
+        expires_at: null,
+        attempts: 0,
+      },
+      driver,
+    )
+  }
+})
+
+test('a thousand events of one key get ascending ids in the given order', async t => {
+  const { rows, ...database } = await setup(t)
+  const { sql } = database
+  for (const [driver, write] of await writers(database)) {
+    await sql`truncate outbox.events`
+    const ids = await write(Array.from({ length: 1_000 }, (_, n) => ({ ...event, payload: n })))
+    const written = await rows()
+    assert.deepEqual(
+      written.map(row => row.payload),
+      ids.map((_, n) => String(n)),
+      driver,
+    )
+    assert.deepEqual(
+      written.map(row => row.event_id),
+      ids,
+      driver,
+    )
+    assert.equal(new Set(written.map(row => row.lane)).size, 1)
+  }
+})
+
+test('a rollback leaves nothing', async t => {
+  const { rows, ...database } = await setup(t)
+  for (const [driver, write] of await writers(database)) {
+    const ids = await write([event, event], 'rollback')
+    assert.equal(ids.length, 2)
+    assert.equal((await rows()).length, 0, driver)
+  }
+})
+
+test('a savepoint that is rolled back takes its events with it', async t => {
+  const { sql, rows } = await setup(t)
+  await sql.begin(async tx => {
+    await enqueue(tx, { ...event, key: 'kept' })
+    const inner = tx.savepoint(async nested => {
+      await enqueue(nested, { ...event, key: 'undone' })
+      throw new Error('undo')
+    })
+    await assert.rejects(inner, /undo/)
+  })
+  assert.deepEqual(
+    (await rows()).map(row => row.key),
+    ['kept'],
+  )
+})
+
+test('the most events of one call are written by one call', async t => {
+  const { sql } = await setup(t)
+  const events = Array.from({ length: EVENTS_MAX }, () => event)
+  const ids = await sql.begin(tx => enqueue(tx, events))
+  assert.equal(new Set(ids).size, EVENTS_MAX)
+  const [row] = await sql`select count(*)::int as n from outbox.events`
+  assert.equal(row?.n, EVENTS_MAX)
+})
+
+test('JSON text reaches the column verbatim', async t => {
+  const { rows, ...database } = await setup(t)
+  const { sql } = database
+  const texts = [
+    '{"z":1,  "a":90071992547409931234567890,\n\t"z":2}',
+    '[1.10, 1e400, -0, 0.30000000000000004]',
+    '"\\u0000 \\ud800 \\u00e9 \\/ é 😀 \u2028"',
+    ' null ',
+    '"a\\"b\\\\c"',
+    '{}',
+    '"$1 ? :x \'"',
+  ]
+  for (const [driver, write] of await writers(database)) {
+    await sql`truncate outbox.events`
+    await write(texts.map(payloadJson => ({ ...event, payloadJson })))
+    assert.deepEqual(
+      (await rows()).map(row => row.payload),
+      texts,
+      driver,
+    )
+  }
+})
+
+test('a payload value reaches the column as JSON.stringify writes it', async t => {
+  const { rows, ...database } = await setup(t)
+  const { sql } = database
+  const values = [
+    { b: [1, 0.1, 2 ** 53], a: 'é\0\ud800', at: new Date(0), none: undefined },
+    'text',
+    null,
+    false,
+    0,
+    '',
+    [],
+  ]
+  for (const [driver, write] of await writers(database)) {
+    await sql`truncate outbox.events`
+    await write(values.map(payload => ({ ...event, payload })))
+    assert.deepEqual(
+      (await rows()).map(row => row.payload),
+      values.map(value => JSON.stringify(value)),
+      driver,
+    )
+  }
+})
+
+test('bytes reach the column untouched', async t => {
+  const { rows, ...database } = await setup(t)
+  const { sql } = database
+  const all = Uint8Array.from({ length: 256 }, (_, n) => n)
+  for (const [driver, write] of await writers(database)) {
+    await sql`truncate outbox.events`
+    await write([
+      { ...event, payloadBytes: all },
+      { ...event, payloadBytes: new Uint8Array() },
+      { ...event, payloadBytes: all.subarray(250) },
+    ])
+    const written = (await rows()).map(row => [...row.payload_bytes])
+    assert.deepEqual(written, [[...all], [], [250, 251, 252, 253, 254, 255]], driver)
+  }
+})
+
+test('odd but legal events are written as they are', async t => {
+  const { rows, ...database } = await setup(t)
+  const { sql } = database
+  const headers = { '': '', 'x-é😀': 'ü\n\t"\\', toJSON: 'text', ['__proto__']: 'own' }
+  const events: NewEvent[] = [
+    { ...event, key: '' },
+    { ...event, key: null },
+    { ...event, key: 'κλειδί-鍵-🔑-\u2028-\u200d' },
+    { ...event, key: '\'; drop table outbox.events; --"\\' },
+    { ...event, key: 'k'.repeat(100_000), eventType: 'é'.repeat(1_000) },
+    { ...event, key: 'headers', headers },
+    { ...event, key: 'big', payload: 'é'.repeat(500_000) },
+    { ...event, key: 'big bytes', payloadBytes: new Uint8Array(1_000_000) },
+    { ...event, key: 'tombstone' },
+  ]
+  for (const [driver, write] of await writers(database)) {
+    await sql`truncate outbox.events`
+    await write(events)
+    const written = await rows()
+    assert.deepEqual(
+      written.map(row => row.key),
+      events.map(({ key }) => key),
+      driver,
+    )
+    const row = (key: string) => written.find(each => each.key === key)
+    assert.deepEqual(Object.entries(row('headers')?.headers).sort(), Object.entries(headers).sort())
+    assert.equal(row('big')?.payload.length, 500_002)
+    assert.equal(row('big bytes')?.payload_bytes.length, 1_000_000)
+    assert.equal(row('tombstone')?.payload, null)
+    assert.equal(row('tombstone')?.payload_bytes, null)
+  }
+})
+
+test('the given id and times are kept', async t => {
+  const { sql, rows } = await setup(t)
+  const eventId = '0191E4B2-0000-7000-8000-00000000000A'
+  const notBefore = new Date('2031-02-03T04:05:06.789Z')
+  const expiresAt = new Date('9999-12-31T23:59:59.999Z')
+  const id = await sql.begin(async tx => {
+    await tx`set local timezone to 'Asia/Kathmandu'`
+    await tx`set local datestyle to 'SQL, DMY'`
+    return enqueue(tx, { ...event, eventId, notBefore, expiresAt })
+  })
+  const [row] = await rows()
+  assert.equal(id, eventId.toLowerCase())
+  assert.equal(row?.event_id, id)
+  assert.deepEqual([row?.not_before, row?.expires_at], [notBefore, expiresAt])
+})
+
+test('a bad event among good ones writes none and leaves the transaction usable', async t => {
+  const { sql, rows } = await setup(t)
+  await sql.begin(async tx => {
+    const events = [event, { ...event, topic: 'a b' }, event]
+    await assert.rejects(
+      enqueue(tx, events),
+      (error: unknown) =>
+        error instanceof SluiceError && error.code === 'event' && /events\[1\]/.test(error.message),
+    )
+    await enqueue(tx, { ...event, key: 'after' })
+  })
+  assert.deepEqual(
+    (await rows()).map(row => row.key),
+    ['after'],
+  )
+})
+
+test('a pool takes events when autocommit is wanted', async t => {
+  const { url, sql, rows, closers } = await setup(t)
+  const pool = new pg.Pool({ connectionString: url, max: 1 })
+  closers.push(() => pool.end())
+  await enqueue(pool, event, { autocommit: true })
+  await enqueue(sql, [event, event], { autocommit: true })
+  assert.equal((await rows()).length, 3)
+})
+
+test('a client from a pool, a reserved connection and an adapted client are transactions enough', async t => {
+  const { url, sql, rows, closers } = await setup(t)
+  const pool = new pg.Pool({ connectionString: url, max: 1 })
+  closers.push(() => pool.end())
+  const client = await pool.connect()
+  await client.query('begin')
+  await enqueue(client, { ...event, key: 'pool client' })
+  const adapted = { query: (text: string, values: string[]) => client.query({ text, values }) }
+  await enqueue(adapted, { ...event, key: 'adapted' })
+  await client.query('commit')
+  client.release()
+  const reserved = await sql.reserve()
+  await reserved`begin`
+  await enqueue(reserved, { ...event, key: 'reserved' })
+  await reserved`commit`
+  reserved.release()
+  assert.deepEqual(
+    (await rows()).map(row => row.key),
+    ['pool client', 'adapted', 'reserved'],
+  )
+})
+
+test('a role that may only insert can write events', async t => {
+  const { sql, rows } = await setup(t)
+  await sql.begin(async tx => {
+    const role = `writer_${process.pid}_${Math.random().toString(36).slice(2)}`
+    await tx.unsafe(`create role ${role}`)
+    await tx.unsafe(`grant usage on schema outbox to ${role}`)
+    await tx.unsafe(`grant insert on outbox.events to ${role}`)
+    await tx.unsafe(`set local role ${role}`)
+    await enqueue(tx, event)
+    await tx`reset role`
+    await tx.unsafe(`drop owned by ${role}`)
+    await tx.unsafe(`drop role ${role}`)
+  })
+  assert.equal((await rows()).length, 1)
+})
+
+test('without the schema the error names the cure', async t => {
+  const { sql, ...database } = await open(t, { migrate: false })
+  const client = await pgClient(database)
+  const refusal = (error: unknown) =>
+    error instanceof SluiceError && error.code === 'schema' && /sluice migrate/.test(error.message)
+  await assert.rejects(
+    sql.begin(tx => enqueue(tx, event)),
+    refusal,
+  )
+  await assert.rejects(enqueue(client, event), refusal)
+})
+
+test("the database's own errors come through with their SQLSTATE", async t => {
+  const { sql, ...database } = await setup(t)
+  await sql`alter table outbox.events add constraint no_beta check (topic <> 'beta')`
+  const client = await pgClient(database)
+  const bad = { ...event, topic: 'beta' }
+  await assert.rejects(enqueue(client, bad), { code: '23514' })
+  await assert.rejects(
+    sql.begin(tx => enqueue(tx, bad)),
+    { code: '23514' },
+  )
+})
+
+test('rows that a trigger drops are reported instead of lost', async t => {
+  const { sql } = await setup(t)
+  await sql.unsafe(`
+    create function drop_row() returns trigger language plpgsql as 'begin return null; end';
+    create trigger drop_row before insert on outbox.events for each row execute function drop_row()`)
+  await assert.rejects(
+    sql.begin(tx => enqueue(tx, [event, event])),
+    (error: unknown) =>
+      error instanceof SluiceError && /reports 0 for 2 events/.test(error.message),
+  )
+})
+
+test('plain SQL writes events: an insert and the function outbox.enqueue', async t => {
+  const { sql, rows } = await setup(t)
+  await sql`
+    INSERT INTO outbox.events (topic, key, event_type, payload, headers)
+    VALUES ('orders', 'order-17', 'OrderPlaced', '{"total":1}', '{"source":"shop"}')`
+  const [byFunction] = await sql`
+    SELECT outbox.enqueue('orders', 'order-17', 'OrderPlaced', '{"total":1}'::json) as id`
+  const given = '0191e4b2-0000-7000-8000-00000000000a'
+  const [named] = await sql`
+    select outbox.enqueue('orders', null, 'Raw', payload_bytes => '\\x00ff', event_id => ${given},
+      headers => '{"a":"b"}', not_before => '2031-01-01Z', expires_at => '2032-01-01Z') as id`
+  await sql`select outbox.enqueue('orders', '', 'Gone', headers => null)`
+  const [first, second, third, fourth] = await rows()
+  assert.equal(first?.payload, '{"total":1}')
+  assert.deepEqual(first?.headers, { source: 'shop' })
+  assert.match(first?.event_id, UUID)
+  assert.equal(second?.event_id, byFunction?.id)
+  assert.equal(second?.lane, first?.lane)
+  assert.deepEqual(second?.headers, {})
+  assert.equal(named?.id, given)
+  assert.deepEqual([...(third?.payload_bytes ?? [])], [0, 255])
+  assert.deepEqual(third?.not_before, new Date('2031-01-01'))
+  assert.deepEqual(third?.expires_at, new Date('2032-01-01'))
+  assert.deepEqual([fourth?.key, fourth?.payload, fourth?.payload_bytes], ['', null, null])
+})
+
+test("a plain insert of what only the relay judges is not refused: the writer's insert never fails for it", async t => {
+  const { sql } = await setup(t)
+  await sql`
+    insert into outbox.events (topic, key, event_type, payload, headers, expires_at) values
+      ('not a topic!', 'k', '', 'null', '{"n": 1}', '2001-01-01'), ('__internal', null, 'A', null, '{}', null)`
+  const [row] = await sql`select count(*)::int as n from outbox.events`
+  assert.equal(row?.n, 2)
+})
+
+async function sluice(databaseUrl: string, ...args: string[]): Promise<string> {
+  let printed = ''
+  const stdout = new Writable({
+    write(chunk, _encoding, done) {
+      printed += chunk
+      done()
+    },
+  })
+  const program = new Command().exitOverride().configureOutput({ writeErr() {} })
+  const context = { env: {}, stdout, stderr: stdout, loadOptions: () => ({ databaseUrl }) }
+  register(program, context as unknown as CliContext)
+  for (const command of program.commands) {
+    command.exitOverride().configureOutput({ writeErr() {} })
+  }
+  await program.parseAsync(['enqueue', ...args], { from: 'user' })
+  return printed
+}
+
+test('sluice enqueue writes one event and prints its id', async t => {
+  const { url, rows } = await setup(t)
+  const args = ['--topic', 'orders', '--type', 'OrderPlaced']
+  const plain = await sluice(url, ...args, '--payload', '{"n": 1.0}', '--header', 'a=b', 'c=d=e')
+  const json = await sluice(url, ...args, '--key', '', '--tombstone', '--json')
+  const [first, second] = await rows()
+  assert.equal(plain, `${first?.event_id}\n`)
+  assert.deepEqual(JSON.parse(json), { event_id: second?.event_id })
+  assert.deepEqual(
+    [first?.key, first?.payload, first?.headers],
+    [null, '{"n": 1.0}', { a: 'b', c: 'd=e' }],
+  )
+  assert.deepEqual([second?.key, second?.payload], ['', null])
+})
+
+test('sluice enqueue refuses what it does not understand before it connects', async () => {
+  const args = ['--topic', 'orders', '--type', 'A']
+  const usage = (error: unknown) => /^commander\./.test((error as { code: string }).code)
+  await assert.rejects(sluice('', ...args), usage)
+  await assert.rejects(sluice('', ...args, '--payload', '1', '--tombstone'), usage)
+  await assert.rejects(sluice('', ...args, '--tombstone', '--header', 'novalue'), usage)
+  await assert.rejects(sluice('', '--topic', 'orders', '--payload', '1'), usage)
+})

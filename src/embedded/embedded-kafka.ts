@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { freePort, PORT_ATTEMPTS_MAX, PORT_TAKEN } from './free-port.ts'
+import { freePorts, PORT_ATTEMPTS_MAX, PORT_TAKEN } from './free-port.ts'
 import { findJava } from './java.ts'
 import { kafkaJars } from './kafka-jars.ts'
 import { NODE_SETTINGS } from './kafka-settings.ts'
@@ -19,6 +19,7 @@ interface Node {
   readonly java: string
   readonly classPath: string
   readonly folder: string
+  readonly clusterId: string
   readonly env: NodeJS.ProcessEnv
 }
 
@@ -28,9 +29,16 @@ export async function startEmbeddedKafka(context: StartContext): Promise<Started
   const jars = await kafkaJars(context)
   const folder = join(context.folder, 'kafka')
   await mkdir(folder)
-  const node: Node = { java, classPath: join(jars, '*'), folder, env: context.env }
+  const node: Node = {
+    java,
+    classPath: join(jars, '*'),
+    folder,
+    // Its first character may be a hyphen, which the storage tool would take for an option.
+    clusterId: `S${randomBytes(16).toString('base64url').slice(1)}`,
+    env: context.env,
+  }
   for (let attempt = 1; ; attempt++) {
-    const [port, controllerPort] = await Promise.all([freePort(), freePort()])
+    const [port, controllerPort] = (await freePorts(2)) as [number, number]
     await writeFile(settingsFile(node), settingsText(node, port, controllerPort))
     if (attempt === 1) await format(node, context.signal)
     const part = await startOn(port, node, context.signal, attempt)
@@ -58,14 +66,12 @@ function settingsText(node: Node, port: number, controllerPort: number): string 
 }
 
 async function format(node: Node, signal: AbortSignal): Promise<void> {
-  // Its first character may be a hyphen, which the tool would take for an option.
-  const clusterId = `S${randomBytes(16).toString('base64url').slice(1)}`
-  const tool = ['kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', settingsFile(node)]
+  const tool = ['kafka.tools.StorageTool', 'format', '-t', node.clusterId]
   await runToEnd(
     {
       name: 'the storage tool of the embedded Kafka',
       command: node.java,
-      args: [...SHORT_LIVED, '-cp', node.classPath, ...tool],
+      args: [...SHORT_LIVED, '-cp', node.classPath, ...tool, '-c', settingsFile(node)],
       cwd: node.folder,
       env: node.env,
       logFile: join(node.folder, 'format.log'),
@@ -93,7 +99,7 @@ async function startOn(
   const address = `127.0.0.1:${port}`
   try {
     const options = { part: process, timeoutMs: START_TIMEOUT_MS, signal }
-    await awaitProbe(() => probeKafka(address), options)
+    await awaitProbe(() => probeKafka(address, node.clusterId), options)
     return { address, pid: process.pid, ended: process.ended, stop: () => process.stop(END_STEPS) }
   } catch (error) {
     await process.stop(END_STEPS)

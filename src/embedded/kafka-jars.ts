@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describeError, SluiceError } from '../errors.ts'
 import { packageRoot } from '../internal/package-root.ts'
@@ -20,8 +20,7 @@ export async function kafkaJars(context: StartContext): Promise<string> {
   if (existsSync(folder)) return folder
   await requireMaven(context)
   context.onProgress('downloading Kafka 4.1.0 from Maven Central (54 MB, once)')
-  await mkdir(context.cacheFolder, { recursive: true })
-  const partial = await mkdtemp(join(context.cacheFolder, `${FOLDER}.partial-`))
+  const partial = await makePartial(context.cacheFolder)
   try {
     await download(partial, context)
     await rename(partial, folder).catch(error => {
@@ -32,6 +31,22 @@ export async function kafkaJars(context: StartContext): Promise<string> {
     await rm(partial, { recursive: true, force: true })
   }
   return folder
+}
+
+async function makePartial(cacheFolder: string): Promise<string> {
+  try {
+    await mkdir(cacheFolder, { recursive: true })
+    const partial = await mkdtemp(join(cacheFolder, `${FOLDER}.partial-`))
+    // A cache may be shared: mkdtemp shuts other users out.
+    await chmod(partial, 0o755)
+    return partial
+  } catch (cause) {
+    throw new SluiceError(
+      'lifecycle',
+      `the cache folder ${cacheFolder} cannot be written to: set SLUICE_CACHE to one that can`,
+      { cause },
+    )
+  }
 }
 
 async function download(into: string, context: StartContext): Promise<void> {

@@ -51,13 +51,19 @@ export async function probePostgres(databaseUrl: string): Promise<void> {
   })
 }
 
-/** Rejects unless a broker answers, the cluster has a controller, and consumer groups can be joined. */
-export async function probeKafka(broker: string): Promise<void> {
+/**
+ * Rejects unless a broker answers, the cluster has a controller, and consumer groups can be joined.
+ * @param expectedId refuses any other cluster: a stranger may listen where ours could not
+ */
+export async function probeKafka(broker: string, expectedId?: string): Promise<void> {
   const kafka = openKafka({ brokers: [broker], clientId: 'sluice-parts' }, PROBE_TIMEOUT_MS)
   const admin = kafka.admin()
   try {
     await admin.connect()
-    const { brokers, controller } = await admin.describeCluster()
+    const { brokers, controller, clusterId } = await admin.describeCluster()
+    if (expectedId !== undefined && clusterId !== expectedId) {
+      throw new SluiceError('broker', 'another cluster answers at this address')
+    }
     if (brokers.length === 0 || controller === null) {
       throw new SluiceError('broker', 'the cluster has no broker yet')
     }

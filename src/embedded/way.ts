@@ -36,7 +36,9 @@ async function tryDocker(context: StartContext): Promise<Started | undefined> {
   } catch (error) {
     context.signal.throwIfAborted()
     const [reason] = describeError(error).split('\n')
-    context.onProgress(`Docker is not used: ${reason}`)
+    context.onProgress(
+      `Docker is not used, PostgreSQL and Kafka start without it: ${reason?.trim()}`,
+    )
     return undefined
   }
 }

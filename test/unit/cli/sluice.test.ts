@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -110,6 +111,21 @@ test('a signal ends a relay that still waits for its database, with 0', async t 
   const { code, signal, stdout } = await withDeadline(ended, 10_000, late)
   assert.deepEqual({ code, signal }, { code: 0, signal: null })
   assert.match(stdout, /"msg":"stopped"/)
+})
+
+test('a second signal ends a stop that takes time, with 130', async t => {
+  const silent = createServer()
+  silent.listen(0, '127.0.0.1')
+  await once(silent, 'listening')
+  t.after(() => silent.close())
+  const { port } = silent.address() as AddressInfo
+  const env = { DATABASE_URL: `postgres://me@127.0.0.1:${port}/none`, KAFKA_BROKERS: '127.0.0.1:1' }
+  const { child, out, ended } = start(t, ['run'], { ...env, SLUICE_HTTP: 'off' })
+  await once(silent, 'connection')
+  child.kill('SIGTERM')
+  await until(() => out.stdout.includes('"stopping"'), { ...DEADLINE, what: 'it stops' })
+  child.kill('SIGINT')
+  assert.equal((await ended).code, 130)
 })
 
 test('an address that cannot be listened on ends the relay with 2', async t => {

@@ -142,9 +142,11 @@ class RunningOutbox implements Outbox {
     const leftMs = () => (signal?.aborted ? 0 : Math.max(0, untilMs - monotonicMs()))
     // 1. The slots take no more and settle what they have, at most until the closing time.
     const drained = await this.#relay?.stop(Math.max(0, leftMs() - CLOSING_MS), signal)
-    if (drained === false) this.#log.warn({}, 'the grace time ended before all batches were settled')
+    if (drained === false)
+      this.#log.warn({}, 'the grace time ended before all batches were settled')
     // 2. The threads end: from here on nothing can be sent, so the lanes may go to others.
-    if (!this.#settings.producer) await this.#quietly('closing the producer', this.#producer?.close(leftMs()), leftMs())
+    if (!this.#settings.producer)
+      await this.#quietly('closing the producer', this.#producer?.close(leftMs()), leftMs())
     // 3. The lanes are given up and the replica leaves the list.
     await this.#quietly('giving the lanes up', this.#adapter?.stop(), Math.max(leftMs(), 200))
     // 4. The connections close.

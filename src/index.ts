@@ -1,5 +1,10 @@
 /** Public surface of the package; re-exports only. */
-export { createOutbox, type Outbox, type OutboxFacts, type OutboxSettings } from './create-outbox.ts'
+export {
+  createOutbox,
+  type Outbox,
+  type OutboxFacts,
+  type OutboxSettings,
+} from './create-outbox.ts'
 export { type ErrorCode, SluiceError } from './errors.ts'
 export type { BreakerState, RelayEvent, RelayListener } from './events.ts'
 export { migrate } from './migrate.ts'

@@ -4,8 +4,8 @@
  */
 import { workerData } from 'node:worker_threads'
 import { KafkajsProducer, type KafkajsProducerOptions } from '../src/kafka/kafkajs-producer.ts'
-import { decodeBatch, encodeOutcomes } from '../src/relay/thread-message.ts'
 import type { BatchMessage, OutcomesMessage } from '../src/relay/thread-message.ts'
+import { decodeBatch, encodeOutcomes } from '../src/relay/thread-message.ts'
 
 const producer = new KafkajsProducer(workerData as KafkajsProducerOptions)
 

@@ -3,7 +3,7 @@ import { withDeadline } from '../internal/deadline.ts'
 import { monotonicMs } from '../internal/monotonic.ts'
 import type { OutboxEvent } from '../outbox/event.ts'
 import type { Outcome, Producer } from '../relay/producer.ts'
-import { openKafka, type KafkaConnection } from './connection.ts'
+import { type KafkaConnection, openKafka } from './connection.ts'
 import { type Fault, faultOf } from './fault.ts'
 import { expired, KafkajsSession } from './kafkajs-session.ts'
 import { type EventFault, type PartitionList, PublishBatch } from './publish-batch.ts'
@@ -60,7 +60,9 @@ export class KafkajsProducer implements Producer {
     const topics = work.topics()
     try {
       const looking = this.#topics.partitionsOf(topics)
-      return await withDeadline(looking, untilMs - monotonicMs(), () => expired('looking topics up'))
+      return await withDeadline(looking, untilMs - monotonicMs(), () =>
+        expired('looking topics up'),
+      )
     } catch (error) {
       const fault = faultOf(error)
       return new Map([...topics].map(topic => [topic, fault]))
@@ -68,7 +70,8 @@ export class KafkajsProducer implements Producer {
   }
 
   #currentSession(): KafkajsSession {
-    if (this.#session === null || this.#session.retired) this.#session = new KafkajsSession(this.#kafka)
+    if (this.#session === null || this.#session.retired)
+      this.#session = new KafkajsSession(this.#kafka)
     return this.#session
   }
 
@@ -109,7 +112,9 @@ export class KafkajsProducer implements Producer {
       if (monotonicMs() >= untilMs) throw expired('waiting to publish')
       const messages = chunk.map(index => ({ ...work.messageOf(index), partition }))
       const { baseOffset } = await session.send(topic, partition, messages, untilMs)
-      chunk.forEach((index, nth) => work.ack(index, partition, baseOffset + BigInt(nth)))
+      chunk.forEach((index, nth) => {
+        work.ack(index, partition, baseOffset + BigInt(nth))
+      })
       return true
     } catch (error) {
       const fault = faultOf(error)

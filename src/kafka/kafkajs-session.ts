@@ -1,4 +1,4 @@
-import type { Kafka, Message, Producer as KafkajsClient } from 'kafkajs'
+import type { Kafka, Producer as KafkajsClient, Message } from 'kafkajs'
 import { withDeadline } from '../internal/deadline.ts'
 import { monotonicMs } from '../internal/monotonic.ts'
 
@@ -57,7 +57,8 @@ export class KafkajsSession {
     )
     const answers = await withDeadline(sending, leftMs, () => expired('publishing'))
     const [answer] = answers
-    const named = answers.length === 1 && answer?.topicName === topic && answer.partition === partition
+    const named =
+      answers.length === 1 && answer?.topicName === topic && answer.partition === partition
     if (!named || answer.errorCode !== 0 || answer.baseOffset === undefined) {
       throw new Error(`the answer does not confirm partition ${partition} of ${topic}`)
     }

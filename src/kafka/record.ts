@@ -16,8 +16,8 @@ export interface EncodedRecord {
  * @throws TypeError when the row's headers are not an object of strings
  */
 export function encodeRecord(event: OutboxEvent): EncodedRecord {
-  const value = valueOf(event.payload)
-  const headers = headersOf(event)
+  const value = recordValue(event.payload)
+  const headers = recordHeaders(event)
   let bytes = RECORD_OVERHEAD_BYTES + (value?.length ?? 0)
   if (event.key !== null) bytes += Buffer.byteLength(event.key)
   for (const name in headers) {
@@ -26,14 +26,14 @@ export function encodeRecord(event: OutboxEvent): EncodedRecord {
   return { message: { key: event.key, value, headers }, bytes }
 }
 
-function valueOf(payload: OutboxEvent['payload']): Buffer | null {
+function recordValue(payload: OutboxEvent['payload']): Buffer | null {
   if (payload === null) return null
   if (typeof payload === 'string') return Buffer.from(payload, 'utf8')
   // A plain Uint8Array would be published as the text "104,101,…".
   return Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength)
 }
 
-function headersOf(event: OutboxEvent): Record<string, string> {
+function recordHeaders(event: OutboxEvent): Record<string, string> {
   const own = { event_id: event.eventId, event_type: event.eventType, 'sluice-id': event.id }
   if (event.headersJson === '{}') return own
   const row: unknown = JSON.parse(event.headersJson)
@@ -42,7 +42,8 @@ function headersOf(event: OutboxEvent): Record<string, string> {
   }
   for (const [name, value] of Object.entries(row)) {
     if (typeof value !== 'string') {
-      const shape = value === null ? 'null' : Array.isArray(value) ? 'an array' : `a ${typeof value}`
+      const shape =
+        value === null ? 'null' : Array.isArray(value) ? 'an array' : `a ${typeof value}`
       throw new TypeError(`header ${JSON.stringify(name)} must be a string, it is ${shape}`)
     }
   }

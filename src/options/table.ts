@@ -191,7 +191,7 @@ export const optionTable = {
   pollMs: count(
     'SLUICE_POLL_MS',
     [100, 5, 60_000],
-    'Longest pause between polls of an idle outbox. Too low: idle load on the database. Too high: the first event after a silence waits that long when no notification arrives.',
+    'Longest pause between polls of an idle outbox. Too low: idle load on the database. Too high: the first event after a silence waits that long.',
   ),
   retentionMs: option({
     section: 'Relay',

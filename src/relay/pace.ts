@@ -1,5 +1,5 @@
-import { pause } from '../internal/pause.ts'
 import { monotonicMs } from '../internal/monotonic.ts'
+import { pause } from '../internal/pause.ts'
 
 /** The pause after the first reading that finds nothing. */
 const PAUSE_MS_MIN = 4

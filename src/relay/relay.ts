@@ -48,14 +48,16 @@ export class Relay {
     const work: SlotWork = {
       reserve: () => reserving.next(drain),
       publish: reservation => publishing.publish(reservation),
-      settle: (reservation, attempts, turn) =>
-        settling.settle(reservation, attempts, drain, turn),
+      settle: (reservation, attempts, turn) => settling.settle(reservation, attempts, drain, turn),
       release: reservation => reserving.release(reservation),
     }
     this.#breakers = breakers
     this.#reserving = reserving
     this.#publishing = publishing
-    this.#slots = Array.from({ length: options.slots }, (_, n) => new Slot(`slot ${n}`, work, drain))
+    this.#slots = Array.from(
+      { length: options.slots },
+      (_, n) => new Slot(`slot ${n}`, work, drain),
+    )
     for (const slot of this.#slots) this.#supervisor.watch(slot.name, slot.run())
   }
 

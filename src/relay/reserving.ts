@@ -1,8 +1,8 @@
 import PQueue from 'p-queue'
+import type { RelayListener } from '../events.ts'
 import { fullJitterMs } from '../internal/backoff.ts'
 import { monotonicMs } from '../internal/monotonic.ts'
 import { pause } from '../internal/pause.ts'
-import type { RelayListener } from '../events.ts'
 import type { OutboxAdapter, Reservation } from '../outbox/adapter.ts'
 import type { Breakers } from './breakers.ts'
 import { Pace } from './pace.ts'
@@ -59,7 +59,10 @@ export class Reserving {
     const startedMs = monotonicMs()
     try {
       const exceptTopics = breakers.shutTopics()
-      const reservation = await adapter.reserveNewEvents(limit, reserveMs, { exceptTopics, bytesMax })
+      const reservation = await adapter.reserveNewEvents(limit, reserveMs, {
+        exceptTopics,
+        bytesMax,
+      })
       const events = reservation?.events.length ?? 0
       this.#failures = 0
       this.#lastOkAtMs = monotonicMs()

@@ -1,5 +1,5 @@
-import { fullJitterMs } from '../internal/backoff.ts'
 import type { RelayListener } from '../events.ts'
+import { fullJitterMs } from '../internal/backoff.ts'
 import { monotonicMs } from '../internal/monotonic.ts'
 import { pause } from '../internal/pause.ts'
 import type {

@@ -66,4 +66,3 @@ function bytesOf({ payload }: OutboxEvent): number {
   if (payload === null) return 0
   return typeof payload === 'string' ? Buffer.byteLength(payload) : payload.byteLength
 }
-

@@ -32,7 +32,9 @@ export interface OutcomesMessage {
 }
 
 export function encodeBatch(events: readonly OutboxEvent[], untilMs: number): BatchMessage {
-  const payloads = new ArrayBuffer(events.reduce((bytes, { payload }) => bytes + bytesOf(payload), 0))
+  const payloads = new ArrayBuffer(
+    events.reduce((bytes, { payload }) => bytes + bytesOf(payload), 0),
+  )
   const target = Buffer.from(payloads)
   let end = 0
   const payloadEnds = events.map(({ payload }) => {

@@ -8,7 +8,7 @@ import { openShop } from '../support/shop-run.ts'
 import { until } from '../support/until.ts'
 
 /** A minute in a campaign; less in the daily run. */
-const SECONDS = Number(process.env['SLUICE_CHAOS_SECONDS'] ?? 15)
+const SECONDS = Number(process.env.SLUICE_CHAOS_SECONDS ?? 15)
 const KILL_EVERY_MS = 5_000
 
 test('three replicas, one killed every five seconds under load: nothing lost, nothing out of order', async t => {
@@ -36,7 +36,10 @@ test('three replicas, one killed every five seconds under load: nothing lost, no
   const { committed, lost, phantom, mutated, outOfOrder, duplicates } = await shop.verdict(60_000)
   t.diagnostic(`${committed} events, ${kills} kills, ${duplicates} duplicates`)
   assert.ok(committed > 1_000)
-  assert.deepEqual({ lost, phantom, mutated, outOfOrder }, { lost: 0, phantom: 0, mutated: 0, outOfOrder: 0 })
+  assert.deepEqual(
+    { lost, phantom, mutated, outOfOrder },
+    { lost: 0, phantom: 0, mutated: 0, outOfOrder: 0 },
+  )
 })
 
 test('a paused replica that wakes after its lease finds its lanes taken and changes nothing', async t => {
@@ -54,20 +57,29 @@ test('a paused replica that wakes after its lease finds its lanes taken and chan
   await until(async () => shop.committed() > 300, { deadlineMs: 30_000, what: 'events flow' })
   const other = await startReplica(t, env)
   const owners = () => sql`select distinct owner from outbox.lanes where leased_until > now()`
-  await until(async () => (await owners()).length === 2, { deadlineMs: 20_000, what: 'both own lanes' })
+  await until(async () => (await owners()).length === 2, {
+    deadlineMs: 20_000,
+    what: 'both own lanes',
+  })
   paused.signal('SIGSTOP')
   await until(async () => (await owners()).length === 1, {
     deadlineMs: 20_000,
     what: 'the other one has taken all lanes',
   })
   paused.signal('SIGCONT')
-  await until(async () => (await owners()).length === 2, { deadlineMs: 20_000, what: 'it works again' })
+  await until(async () => (await owners()).length === 2, {
+    deadlineMs: 20_000,
+    what: 'it works again',
+  })
   await shop.close()
   const { lost, phantom, mutated, outOfOrder, duplicates } = await shop.verdict(60_000)
   t.diagnostic(`${duplicates} duplicates`)
-  assert.deepEqual({ lost, phantom, mutated, outOfOrder }, { lost: 0, phantom: 0, mutated: 0, outOfOrder: 0 })
+  assert.deepEqual(
+    { lost, phantom, mutated, outOfOrder },
+    { lost: 0, phantom: 0, mutated: 0, outOfOrder: 0 },
+  )
   assert.equal(await other.end('SIGTERM'), 0)
   assert.equal(await paused.end('SIGTERM'), 0)
   const [left] = await sql`select count(*)::int as owned from outbox.lanes where owner is not null`
-  assert.equal(left?.['owned'], 0)
+  assert.equal(left?.owned, 0)
 })

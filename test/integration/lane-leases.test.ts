@@ -41,7 +41,7 @@ test('a stopped replica leaves its lanes free at once', async t => {
   await until(async () => first.holding() === 64, { deadlineMs, what: 'the first holds all' })
   await first.adapter.stop()
   const [row] = await sql`select count(*)::int as free from outbox.lanes where owner is null`
-  assert.equal(row?.['free'], 64)
+  assert.equal(row?.free, 64)
   assert.equal((await sql`select 1 from outbox.replicas`).length, 0)
 })
 
@@ -53,7 +53,10 @@ test('the lanes of a killed replica are taken over after its lease, under a high
   const second = openAdapter(t, url, { reserveMs: 1_500 })
   await until(async () => second.holding() === 64, { deadlineMs, what: 'the second holds all' })
   const rows = await sql`select distinct epoch, owner from outbox.lanes`
-  assert.deepEqual(rows.map(row => [row['epoch'], row['owner']]), [['2', second.replica]])
+  assert.deepEqual(
+    rows.map(row => [row.epoch, row.owner]),
+    [['2', second.replica]],
+  )
 })
 
 test('a replica whose lanes were taken over confirms nothing, and the taker reads the same events', async t => {
@@ -69,7 +72,8 @@ test('a replica whose lanes were taken over confirms nothing, and the taker read
   const failures = reservation.events.map(event => failed(event, 'dead'))
   const refused = await zombie.adapter.confirmFailed(reservation, failures)
   assert.deepEqual(refused, { settled: 0, fenced: 20 })
-  const [rows] = await sql`select count(*)::int as waiting, sum(attempts)::int as attempts from outbox.events`
+  const [rows] =
+    await sql`select count(*)::int as waiting, sum(attempts)::int as attempts from outbox.events`
   assert.deepEqual({ ...rows }, { waiting: 20, attempts: 0 })
 })
 
@@ -92,7 +96,11 @@ test('two reservations at once never share a key, and each has its keys from the
   adapter.release(one)
   adapter.release(two)
   const again = await reserve(100_000)
-  assert.equal(again.events.length, 400, 'released events are reserved again, and with them all others')
+  assert.equal(
+    again.events.length,
+    400,
+    'released events are reserved again, and with them all others',
+  )
 })
 
 test('a retry holds its key until it is settled; other keys go on', async t => {
@@ -110,11 +118,17 @@ test('a retry holds its key until it is settled; other keys go on', async t => {
   adapter.release(meanwhile)
   await sql`update outbox.events set not_before = now() where attempts > 0`
   const due = await reserve()
-  assert.deepEqual(due.events.map(event => [event.id, event.attempts]), [[head.id, 1]])
+  assert.deepEqual(
+    due.events.map(event => [event.id, event.attempts]),
+    [[head.id, 1]],
+  )
   await adapter.confirm(due, published(due))
   adapter.release(due)
   const follower = await reserve()
-  assert.deepEqual(follower.events.map(event => event.key), ['k0'])
+  assert.deepEqual(
+    follower.events.map(event => event.key),
+    ['k0'],
+  )
 })
 
 test('recording the same failure twice spends one attempt', async t => {
@@ -126,7 +140,10 @@ test('recording the same failure twice spends one attempt', async t => {
   await adapter.confirmFailed(reservation, failures)
   await adapter.confirmFailed(reservation, failures)
   const rows = await sql`select attempts from outbox.events order by id`
-  assert.deepEqual(rows.map(row => row['attempts']), [1, 0])
+  assert.deepEqual(
+    rows.map(row => row.attempts),
+    [1, 0],
+  )
 })
 
 test('an event with a lower id that commits late is read all the same', async t => {
@@ -138,7 +155,10 @@ test('an event with a lower id that commits late is read all the same', async t 
     await late`insert into outbox.events (topic, key, event_type) values ('t', 'k', 'late')`
     await sql`insert into outbox.events (topic, key, event_type) values ('t', 'k', 'early')`
     const first = await reserve()
-    assert.deepEqual(first.events.map(event => event.eventType), ['early'])
+    assert.deepEqual(
+      first.events.map(event => event.eventType),
+      ['early'],
+    )
     await adapter.confirm(first, published(first))
     adapter.release(first)
     await late`commit`
@@ -146,7 +166,10 @@ test('an event with a lower id that commits late is read all the same', async t 
     late.release()
   }
   const second = await reserve()
-  assert.deepEqual(second.events.map(event => event.eventType), ['late'])
+  assert.deepEqual(
+    second.events.map(event => event.eventType),
+    ['late'],
+  )
 })
 
 test('a reservation is bounded by bytes, but never empty for a large event', async t => {
@@ -158,7 +181,11 @@ test('a reservation is bounded by bytes, but never empty for a large event', asy
   const reserve = (bytesMax: number) =>
     adapter.reserveNewEvents(100, 2_000, { exceptTopics: [], bytesMax })
   let some: Reservation | null = null
-  await until(async () => (some = await reserve(3_500_000)) !== null, { deadlineMs, what: 'reserved' })
+  const reserved = async () => {
+    some = await reserve(3_500_000)
+    return some !== null
+  }
+  await until(reserved, { deadlineMs, what: 'reserved' })
   assert.equal((some as unknown as Reservation).events.length, 4)
   adapter.release(some as unknown as Reservation)
   const one = await reserve(10)
@@ -171,9 +198,13 @@ test('topics that are shut are left out, and only they', async t => {
   const { adapter } = openAdapter(t, url)
   let found: Reservation | null = null
   const options = { exceptTopics: ['shut', 'another'], bytesMax: 1_000 }
-  await until(
-    async () => (found = await adapter.reserveNewEvents(10, 2_000, options)) !== null,
-    { deadlineMs, what: 'reserved' },
+  const reserved = async () => {
+    found = await adapter.reserveNewEvents(10, 2_000, options)
+    return found !== null
+  }
+  await until(reserved, { deadlineMs, what: 'reserved' })
+  assert.deepEqual(
+    (found as unknown as Reservation).events.map(event => event.topic),
+    ['open'],
   )
-  assert.deepEqual((found as unknown as Reservation).events.map(event => event.topic), ['open'])
 })

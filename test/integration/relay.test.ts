@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
+import type { Sql } from '../../src/outbox/database.ts'
 import { createDatabase } from '../support/database.ts'
 import { createTopic, readTopic } from '../support/kafka.ts'
 import { startRelay } from '../support/relay.ts'
 import { until } from '../support/until.ts'
-import type { Sql } from '../../src/outbox/database.ts'
 
 async function drained(sql: Sql): Promise<void> {
   await until(async () => (await sql`select 1 from outbox.events limit 1`).length === 0, {
@@ -67,7 +67,10 @@ test('events of a rolled-back transaction are never published', async t => {
   await sql`select outbox.enqueue(${topic}, 'k', 'T', '2')`
   await drained(sql)
   const records = await readTopic(topic)
-  assert.deepEqual(records.map(r => r.value?.toString()), ['2'])
+  assert.deepEqual(
+    records.map(r => r.value?.toString()),
+    ['2'],
+  )
 })
 
 test('ten thousand events of two hundred keys arrive once each and in order per key', async t => {
@@ -121,13 +124,16 @@ test('one event of 2 MB among a thousand becomes a dead letter; the others arriv
   await drained(sql)
   const dead = await sql`select reason, attempts, error, key from outbox.dead_letters`
   assert.equal(dead.length, 1)
-  assert.equal(dead[0]?.['reason'], 'message_too_large')
-  assert.equal(dead[0]?.['key'], 'k0')
+  assert.equal(dead[0]?.reason, 'message_too_large')
+  assert.equal(dead[0]?.key, 'k0')
   const records = await readTopic(topic)
   assert.equal(records.length, 999)
   for (let key = 0; key < 20; key++) {
     const values = records.filter(r => String(r.key) === `k${key}`).map(r => Number(r.value))
-    assert.deepEqual(values, [...values].sort((a, b) => a - b))
+    assert.deepEqual(
+      values,
+      [...values].sort((a, b) => a - b),
+    )
   }
   assert.equal(relay.told.filter(e => e.kind === 'breaker_changed').length, 0)
 })
@@ -148,7 +154,10 @@ test('events that can never be published become dead letters with their reason; 
     rows.map(row => row.reason),
     ['invalid_topic', 'invalid_topic', 'invalid_headers', 'expired'],
   )
-  assert.deepEqual((await readTopic(topic)).map(r => r.value?.toString()), ['"good"'])
+  assert.deepEqual(
+    (await readTopic(topic)).map(r => r.value?.toString()),
+    ['"good"'],
+  )
 })
 
 test('an event that the broker refuses is tried again with a backoff until its attempts are spent', async t => {
@@ -162,8 +171,14 @@ test('an event that the broker refuses is tried again with a backoff until its a
   const [dead] = await sql`select reason, attempts from outbox.dead_letters`
   assert.deepEqual({ ...dead }, { reason: 'invalid_record', attempts: 3 })
   const retries = relay.told.filter(e => e.kind === 'retry_scheduled')
-  assert.deepEqual(retries.map(e => e.kind === 'retry_scheduled' && e.attempt), [1, 2])
-  assert.deepEqual((await readTopic(topic)).map(r => r.value?.toString()), ['2'])
+  assert.deepEqual(
+    retries.map(e => e.kind === 'retry_scheduled' && e.attempt),
+    [1, 2],
+  )
+  assert.deepEqual(
+    (await readTopic(topic)).map(r => r.value?.toString()),
+    ['2'],
+  )
 })
 
 test('a delivery delay is kept and holds nothing else of its key back', async t => {
@@ -174,7 +189,10 @@ test('a delivery delay is kept and holds nothing else of its key back', async t 
   await startRelay(t, url)
   await drained(sql)
   const records = await readTopic(topic)
-  assert.deepEqual(records.map(r => r.value?.toString()), ['"now"', '"later"'])
+  assert.deepEqual(
+    records.map(r => r.value?.toString()),
+    ['"now"', '"later"'],
+  )
 })
 
 test('events of a topic that does not exist wait, cost no attempt, and go out once it does', async t => {
@@ -193,7 +211,10 @@ test('events of a topic that does not exist wait, cost no attempt, and go out on
     what: 'the other topic goes on',
   })
   const shown = await sql`select breaker from outbox.breakers`
-  assert.deepEqual(shown.map(row => row['breaker']), [`topic:${missing}`])
+  assert.deepEqual(
+    shown.map(row => row.breaker),
+    [`topic:${missing}`],
+  )
   await createTopic(t, { name: missing, partitions: 1 })
   await drained(sql)
   const values = (await readTopic(missing)).map(r => Number(r.value))

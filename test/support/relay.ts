@@ -44,7 +44,7 @@ export async function startRelay(
 }
 
 export function brokers(): string[] {
-  const list = process.env['KAFKA_BROKERS']
+  const list = process.env.KAFKA_BROKERS
   if (!list) throw new Error('KAFKA_BROKERS is not set: run the tests by ./test.sh or npm test')
   return list.split(',')
 }

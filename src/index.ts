@@ -18,6 +18,8 @@ export type {
   ReserveOptions,
   Settled,
 } from './outbox/adapter.ts'
+export { enqueue } from './outbox/enqueue.ts'
 export type { OutboxEvent } from './outbox/event.ts'
+export type { NewEvent } from './outbox/new-event.ts'
 export type { Acked, Outcome, Producer, Rejected, Unknown } from './relay/producer.ts'
 export type { Log } from './telemetry/log.ts'

@@ -110,7 +110,7 @@ export class KafkajsProducer implements Producer {
     const { topic, partition } = list
     try {
       if (monotonicMs() >= untilMs) throw expired('waiting to publish')
-      const messages = chunk.map(index => ({ ...work.messageOf(index), partition }))
+      const messages = chunk.map(index => work.messageOf(index))
       const { baseOffset } = await session.send(topic, partition, messages, untilMs)
       chunk.forEach((index, nth) => {
         work.ack(index, partition, baseOffset + BigInt(nth))

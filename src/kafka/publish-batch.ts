@@ -61,6 +61,8 @@ export class PublishBatch {
       }
       const partition =
         key === null ? partitionOfKeyless(id, partitions) : partitionOfKey(key, partitions)
+      const record = this.#records[index]
+      if (record) record.message.partition = partition
       const name = `${topic} ${partition}`
       const list = lists.get(name)
       if (list) list.indices.push(index)
@@ -73,6 +75,7 @@ export class PublishBatch {
     return this.#records[index]?.bytes ?? 0
   }
 
+  /** Its record; the partition is set once `byPartition` was called. */
   messageOf(index: number): Message {
     const record = this.#records[index]
     if (!record) throw new Error('an event that could not be encoded has no record')
@@ -81,7 +84,8 @@ export class PublishBatch {
 
   /** Whether it may be sent now: not settled, and no earlier event of its key in the way. */
   isOpen(index: number): boolean {
-    return this.#outcomes[index] === undefined && !this.#heldKeys.has(this.#keyOf(index))
+    if (this.#outcomes[index] !== undefined) return false
+    return this.#heldKeys.size === 0 || !this.#heldKeys.has(this.#keyOf(index))
   }
 
   ack(index: number, partition: number, offset: bigint): void {

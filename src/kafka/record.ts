@@ -34,18 +34,25 @@ function recordValue(payload: OutboxEvent['payload']): Buffer | null {
 }
 
 function recordHeaders(event: OutboxEvent): Record<string, string> {
-  const own = { event_id: event.eventId, event_type: event.eventType, 'sluice-id': event.id }
-  if (event.headersJson === '{}') return own
-  const row: unknown = JSON.parse(event.headersJson)
+  const headers = event.headersJson === '{}' ? {} : rowHeaders(event.headersJson)
+  headers.event_id = event.eventId
+  headers.event_type = event.eventType
+  headers['sluice-id'] = event.id
+  return headers
+}
+
+function rowHeaders(headersJson: string): Record<string, string> {
+  const row: unknown = JSON.parse(headersJson)
   if (typeof row !== 'object' || row === null || Array.isArray(row)) {
     throw new TypeError('headers must be a JSON object of strings')
   }
-  for (const [name, value] of Object.entries(row)) {
+  const headers = row as Record<string, unknown>
+  for (const name in headers) {
+    const value = headers[name]
     if (typeof value !== 'string') {
-      const shape =
-        value === null ? 'null' : Array.isArray(value) ? 'an array' : `a ${typeof value}`
+      const shape = value === null ? 'null' : Array.isArray(value) ? 'an array' : `a ${typeof value}`
       throw new TypeError(`header ${JSON.stringify(name)} must be a string, it is ${shape}`)
     }
   }
-  return { ...(row as Record<string, string>), ...own }
+  return headers as Record<string, string>
 }

@@ -93,5 +93,16 @@ function logFailure(
 
 function factsOf(event: RelayEvent): object {
   const { kind: _, ...facts } = event
-  return facts
+  return 'lanes' in facts ? { ...facts, lanes: rangesOf(facts.lanes) } : facts
+}
+
+/** Numbers as `0-3,7`: a line with all 64 lanes would hide what it says. */
+function rangesOf(numbers: readonly number[]): string {
+  const ranges: { from: number; to: number }[] = []
+  for (const number of [...numbers].sort((a, b) => a - b)) {
+    const last = ranges.at(-1)
+    if (last?.to === number - 1) last.to = number
+    else ranges.push({ from: number, to: number })
+  }
+  return ranges.map(({ from, to }) => (from === to ? `${from}` : `${from}-${to}`)).join(',')
 }

@@ -34,6 +34,8 @@ test('while Kafka is down no attempt is spent; afterwards everything drains by i
   const ready = await fetch(`${replica.httpUrl}/readyz?verbose`)
   assert.equal(ready.status, 200)
   assert.match(await ready.text(), /degraded/)
+  const [spent] = await sql`select count(*)::int as events from outbox.events where attempts > 0`
+  assert.equal(spent?.events, 0, 'no attempt is spent')
   await kafka.restart()
   const healedMs = performance.now()
   await until(async () => (await shop.waiting()) < 50, {
@@ -46,7 +48,6 @@ test('while Kafka is down no attempt is spent; afterwards everything drains by i
   t.diagnostic(`${committed} events, ${duplicates} duplicates`)
   assert.deepEqual({ lost, phantom, mutated, outOfOrder }, CLEAN)
   assert.equal((await sql`select 1 from outbox.dead_letters`).length, 0)
-  assert.doesNotMatch(replica.log, /retry scheduled|event retried|attempt":1/)
   assert.equal(await replica.end('SIGTERM'), 0)
 })
 

@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { startParts } from '../../src/embedded/parts.ts'
 import { SluiceError } from '../../src/errors.ts'
@@ -132,5 +135,20 @@ test('a way to start parts that does not exist is refused', async () => {
   await assert.rejects(
     startParts({ env: { SLUICE_INFRA: 'podman' } }),
     isOptionsError(/SLUICE_INFRA must be docker or embedded/),
+  )
+})
+
+test('an embedded Kafka that cannot run is refused with the cure, although parts are given', async t => {
+  const home = await mkdtemp(join(tmpdir(), 'sluice-java-'))
+  t.after(() => rm(home, { recursive: true }))
+  await mkdir(join(home, 'bin'))
+  const old = '#!/bin/sh\necho \'openjdk version "11.0.2"\' >&2\n'
+  await writeFile(join(home, 'bin', 'java'), old, { mode: 0o755 })
+  await assert.rejects(
+    startParts({ env: { ...process.env, SLUICE_INFRA: 'embedded', JAVA_HOME: home } }),
+    (error: unknown) =>
+      error instanceof SluiceError &&
+      error.code === 'lifecycle' &&
+      /cannot run on Java 11: install Java 17 or newer/.test(error.message),
   )
 })

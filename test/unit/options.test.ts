@@ -353,6 +353,11 @@ test('the example file says what the table says, and loads with everything taken
   assert.deepEqual(loadOptions({ ...minimal, SLUICE_CONFIG: copy }), loadOptions(minimal))
 })
 
+test('the page of settings holds the table as it is printed', () => {
+  const page = readFileSync(new URL('../../docs/settings.md', import.meta.url), 'utf8')
+  assert.ok(page.includes(printMarkdown()), 'docs/settings.md differs from options/table.ts')
+})
+
 test('help and the README’s table name every option once', () => {
   for (const { names } of Object.values(optionTable)) {
     assert.match(printHelp(), new RegExp(`^  ${names[0]}(,|$)`, 'm'))

@@ -132,3 +132,9 @@ test('a confirm that fails is an outage too', () => {
   tell({ kind: 'confirmed', events: 1, fenced: 0, durationMs: 1 })
   assert.deepEqual(told(), ['warn confirming fails', 'info confirming works again'])
 })
+
+test('lanes are told as ranges', () => {
+  const { tell, lines } = setup()
+  tell({ kind: 'lanes_leased', lanes: [3, 0, 1, 2, 7, 62, 63], holding: 7 })
+  assert.equal(lines.at(-1)?.facts.lanes, '0-3,7,62-63')
+})

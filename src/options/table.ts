@@ -264,4 +264,4 @@ export type Settings = {
 }
 
 /** `SLUICE_*` names that are no options of the daemon but may stand in its environment. */
-export const otherNames: readonly string[] = ['SLUICE_CONFIG', 'SLUICE_INFRA']
+export const otherNames: readonly string[] = ['SLUICE_CONFIG', 'SLUICE_INFRA', 'SLUICE_CACHE']

@@ -8,7 +8,7 @@ import { openShop } from '../support/shop-run.ts'
 import { until } from '../support/until.ts'
 
 /** A minute in a campaign; less in the daily run. */
-const OUTAGE_MS = Number(process.env.SLUICE_OUTAGE_SECONDS ?? 8) * 1_000
+const OUTAGE_MS = Number(process.env.OUTAGE_SECONDS ?? 8) * 1_000
 const CLEAN = { lost: 0, phantom: 0, mutated: 0, outOfOrder: 0 }
 
 const replicaEnv = (url: string, kafka: OwnKafka): NodeJS.ProcessEnv => ({

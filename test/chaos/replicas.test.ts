@@ -8,7 +8,7 @@ import { openShop } from '../support/shop-run.ts'
 import { until } from '../support/until.ts'
 
 /** A minute in a campaign; less in the daily run. */
-const SECONDS = Number(process.env.SLUICE_CHAOS_SECONDS ?? 15)
+const SECONDS = Number(process.env.CHAOS_SECONDS ?? 15)
 const KILL_EVERY_MS = 5_000
 
 test('three replicas, one killed every five seconds under load: nothing lost, nothing out of order', async t => {

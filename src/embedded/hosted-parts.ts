@@ -2,12 +2,12 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { homedir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { SluiceError } from '../errors.ts'
 import { withDeadline } from '../internal/deadline.ts'
 import { packageRoot } from '../internal/package-root.ts'
+import { cacheFolder } from './cache-folder.ts'
 import type { FromHost, HostOrder, ToHost } from './host-message.ts'
 import { openFolderForAll } from './open-folder.ts'
 import { lastLines } from './part-process.ts'
@@ -134,11 +134,6 @@ function forkHost(options: HostedOptions & { folder: string; logFile: string }):
 
 function tsxUrl(): string {
   return pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href
-}
-
-function cacheFolder(env: NodeJS.ProcessEnv): string {
-  if (env.SLUICE_CACHE) return resolve(env.SLUICE_CACHE)
-  return join(env.XDG_CACHE_HOME || join(env.HOME || homedir(), '.cache'), 'sluice')
 }
 
 async function awaitReady(

@@ -71,11 +71,18 @@ export function faultOf(error: unknown): Fault {
     const code = 'SASL_AUTHENTICATION_FAILED'
     return { of: 'way', code, message, fault: 'producer', scope: 'cluster' }
   }
-  if (chain.some(link => ENCODING_ERRORS.has(link.name))) {
-    return { of: 'event', code: 'not_encodable', message, permanent: false }
-  }
   const code = chain.at(-1)?.name ?? 'unknown_error'
   return { of: 'way', code, message, fault: 'broker', scope: 'cluster' }
+}
+
+/**
+ * The same for an error of a send, where what kafkajs cannot encode is an event's fault. Before that, while connecting
+ * or looking topics up, such an error is a garbled answer's.
+ */
+export function faultOfSend(error: unknown): Fault {
+  const fault = faultOf(error)
+  if (fault.of === 'event' || !ENCODING_ERRORS.has(fault.code)) return fault
+  return { of: 'event', code: 'not_encodable', message: fault.message, permanent: false }
 }
 
 function chainOf(error: unknown): Error[] {

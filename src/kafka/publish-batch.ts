@@ -32,7 +32,8 @@ export class PublishBatch {
   readonly #events: readonly OutboxEvent[]
   readonly #records: (EncodedRecord | null)[]
   readonly #outcomes: (Outcome | undefined)[]
-  readonly #heldKeys = new Set<string>()
+  /** Per key, the index of its first event that was not acknowledged. */
+  readonly #heldFrom = new Map<string, number>()
 
   constructor(events: readonly OutboxEvent[]) {
     this.#events = events
@@ -85,7 +86,9 @@ export class PublishBatch {
   /** Whether it may be sent now: not settled, and no earlier event of its key in the way. */
   isOpen(index: number): boolean {
     if (this.#outcomes[index] !== undefined) return false
-    return this.#heldKeys.size === 0 || !this.#heldKeys.has(this.#keyOf(index))
+    if (this.#heldFrom.size === 0) return true
+    const from = this.#heldFrom.get(this.#keyOf(index))
+    return from === undefined || index < from
   }
 
   ack(index: number, partition: number, offset: bigint): void {
@@ -117,7 +120,9 @@ export class PublishBatch {
   }
 
   #hold(index: number): void {
-    if (this.#events[index]?.key !== null) this.#heldKeys.add(this.#keyOf(index))
+    if (this.#events[index]?.key === null) return
+    const key = this.#keyOf(index)
+    this.#heldFrom.set(key, Math.min(index, this.#heldFrom.get(key) ?? index))
   }
 
   #keyOf(index: number): string {

@@ -10,19 +10,24 @@ const PAUSE_MS_MIN = 4
  */
 export class Pace {
   readonly #pauseMsMax: number
+  readonly #drain: AbortSignal
   #pauseMs = 0
   #nextReadMs = 0
   #wake = new AbortController()
 
-  constructor(pauseMsMax: number) {
+  /** @param drain ends every wait */
+  constructor(pauseMsMax: number, drain: AbortSignal) {
     this.#pauseMsMax = pauseMsMax
+    this.#drain = drain
+    // Not AbortSignal.any: made anew for each wait, it would pile up on a signal that lives as long as the process.
+    drain.addEventListener('abort', () => this.#wake.abort(), { once: true })
   }
 
-  async nextTurn(drain: AbortSignal): Promise<void> {
+  async nextTurn(): Promise<void> {
     const leftMs = this.#nextReadMs - monotonicMs()
-    if (leftMs <= 0) return
+    if (leftMs <= 0 || this.#drain.aborted) return
     this.#wake = new AbortController()
-    await pause(leftMs, AbortSignal.any([drain, this.#wake.signal]))
+    await pause(leftMs, this.#wake.signal)
   }
 
   /** Tells what the reading found: full lanes are read again at once. */

@@ -22,13 +22,17 @@ export interface PublishPoolOptions {
 /** How long after its deadline a thread may still answer, before it is taken for stuck and ended. */
 const STUCK_AFTER_MS = 1_000
 
+/** Loading the code takes a second on a busy machine. */
+const WARM_UP_MS = 30_000
+
 /** `.ts` when run from the sources, `.js` once built: the neighbour keeps this file's ending. */
 const WORKER = new URL(`../../workers/publish${import.meta.url.slice(-3)}`, import.meta.url)
 
 /** Publishes on worker threads, so that encoding records never delays leases, confirms or health answers. */
 export class PublishPool implements Producer {
   readonly #pool: Piscina<BatchMessage, OutcomesMessage>
-  readonly #stopped = new AbortController()
+  /** Those who wait for a batch. Aborting one ends its thread. */
+  readonly #waiting = new Set<AbortController>()
 
   constructor({ threads, batchesMax, producer }: PublishPoolOptions) {
     this.#pool = new Piscina({
@@ -36,7 +40,7 @@ export class PublishPool implements Producer {
       minThreads: threads,
       maxThreads: threads,
       concurrentTasksPerWorker: Math.ceil(batchesMax / threads),
-      maxQueue: batchesMax,
+      maxQueue: batchesMax + threads,
       idleTimeout: Number.POSITIVE_INFINITY,
       // Piscina's default lets an idle thread wait in Atomics.wait, which freezes its sockets and timers.
       atomics: 'disabled',
@@ -45,26 +49,36 @@ export class PublishPool implements Producer {
     })
     // A thread that dies while idle is replaced; without a listener its error would end the process.
     this.#pool.on('error', () => {})
+    this.#warmUp(threads)
   }
 
   async publish(batch: readonly OutboxEvent[], untilMs: number): Promise<Outcome[]> {
     const message = encodeBatch(batch, untilMs)
     const leftMs = Math.max(0, Math.ceil(untilMs - monotonicMs()))
-    const stuck = AbortSignal.timeout(leftMs + STUCK_AFTER_MS)
+    const waiting = new AbortController()
+    const stuck = setTimeout(() => waiting.abort(), leftMs + STUCK_AFTER_MS)
+    this.#waiting.add(waiting)
     try {
-      const outcomes = await this.#pool.run(message, {
-        transferList: [message.payloads],
-        signal: AbortSignal.any([stuck, this.#stopped.signal]),
-      })
-      return decodeOutcomes(outcomes)
+      const { signal } = waiting
+      const transferList = [message.payloads]
+      return decodeOutcomes(await this.#pool.run(message, { transferList, signal }))
     } catch (error) {
       return batch.map(() => threadLost(error))
+    } finally {
+      clearTimeout(stuck)
+      this.#waiting.delete(waiting)
     }
+  }
+
+  /** One empty batch for each thread loads its code and connects it, so that the first real one need not wait for that. */
+  #warmUp(threads: number): void {
+    const untilMs = monotonicMs() + WARM_UP_MS
+    for (let thread = 0; thread < threads; thread++) this.publish([], untilMs).catch(() => {})
   }
 
   /** Ends the threads at once: whoever waits for a batch gets unknown outcomes. */
   async close(): Promise<void> {
-    this.#stopped.abort()
+    for (const waiting of this.#waiting) waiting.abort()
     await this.#pool.destroy()
   }
 }

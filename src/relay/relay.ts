@@ -41,12 +41,12 @@ export class Relay {
   constructor(options: RelayOptions, { adapter, producer, emit }: RelayParts) {
     const drain = this.#drain.signal
     const breakers = new Breakers(options.breakerResetMs, emit)
-    const reserving = new Reserving({ ...options, adapter, breakers, emit })
+    const reserving = new Reserving({ ...options, adapter, breakers, emit }, drain)
     const publishing = new Publishing({ ...options, producer, breakers, emit })
     const abandon = this.#abandon.signal
     const settling = new Settling({ policy: options, adapter, emit, abandon })
     const work: SlotWork = {
-      reserve: () => reserving.next(drain),
+      reserve: () => reserving.next(),
       publish: reservation => publishing.publish(reservation),
       settle: (reservation, attempts, turn) => settling.settle(reservation, attempts, drain, turn),
       release: reservation => reserving.release(reservation),

@@ -23,13 +23,15 @@ const BACKOFF_MS_MAX = 1_000
 export class Reserving {
   readonly #options: ReservingOptions
   readonly #turn = new PQueue({ concurrency: 1 })
+  readonly #drain: AbortSignal
   readonly #pace: Pace
   #failures = 0
   #lastOkAtMs: number | null = null
 
-  constructor(options: ReservingOptions) {
+  constructor(options: ReservingOptions, drain: AbortSignal) {
     this.#options = options
-    this.#pace = new Pace(options.pollMs)
+    this.#drain = drain
+    this.#pace = new Pace(options.pollMs, drain)
   }
 
   /** Monotonic time of the last round that the database answered. */
@@ -37,10 +39,10 @@ export class Reserving {
     return this.#lastOkAtMs
   }
 
-  async next(drain: AbortSignal): Promise<Reservation | null> {
+  async next(): Promise<Reservation | null> {
     return this.#turn.add(async () => {
-      await this.#pace.nextTurn(drain)
-      return drain.aborted ? null : this.#reserve(drain)
+      await this.#pace.nextTurn()
+      return this.#drain.aborted ? null : this.#reserve()
     })
   }
 
@@ -49,7 +51,7 @@ export class Reserving {
     this.#pace.lanesFreed()
   }
 
-  async #reserve(drain: AbortSignal): Promise<Reservation | null> {
+  async #reserve(): Promise<Reservation | null> {
     const { adapter, breakers, batchSize, batchBytesMax: bytesMax, reserveMs, emit } = this.#options
     const limit = breakers.reservable(batchSize)
     if (limit === 0) {
@@ -72,7 +74,7 @@ export class Reserving {
     } catch (error) {
       emit({ kind: 'reserve_failed', error })
       this.#failures++
-      await pause(50 + fullJitterMs(this.#failures, 100, BACKOFF_MS_MAX), drain)
+      await pause(50 + fullJitterMs(this.#failures, 100, BACKOFF_MS_MAX), this.#drain)
       return null
     }
   }

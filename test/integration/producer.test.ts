@@ -1,0 +1,198 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { type TestContext, test } from 'node:test'
+import type { Worker } from 'node:worker_threads'
+import { withDeadline } from '../../src/internal/deadline.ts'
+import { monotonicMs } from '../../src/internal/monotonic.ts'
+import { KafkajsProducer, type KafkajsProducerOptions } from '../../src/kafka/kafkajs-producer.ts'
+import type { Outcome, Producer } from '../../src/relay/producer.ts'
+import { PublishPool } from '../../src/relay/publish-pool.ts'
+import { producerContract } from '../contract/producer.ts'
+import { sampleEvents } from '../contract/sample-event.ts'
+import { cleanup } from '../support/cleanup.ts'
+import { createTopic, readTopic } from '../support/kafka.ts'
+import { kafkaBrokers } from '../support/parts.ts'
+import { until } from '../support/until.ts'
+
+const REQUEST_TIMEOUT_MS = 10_000
+const late = () => new Error('it took too long')
+const soon = () => monotonicMs() + REQUEST_TIMEOUT_MS
+
+function options(brokers = kafkaBrokers()): KafkajsProducerOptions {
+  return {
+    connection: { brokers, clientId: 'sluice-test' },
+    requestTimeoutMs: REQUEST_TIMEOUT_MS,
+    messageBytesMax: 900_000,
+  }
+}
+
+type Open = (t: TestContext, brokers?: string[]) => Producer
+
+const openKafkajs: Open = (t, brokers) => {
+  const producer = new KafkajsProducer(options(brokers))
+  cleanup(t, () => producer.close())
+  return producer
+}
+
+const openPool: Open = (t, brokers) => {
+  const pool = new PublishPool({ threads: 2, batchesMax: 8, producer: options(brokers) })
+  cleanup(t, () => pool.close())
+  return pool
+}
+
+const ways: ReadonlyArray<[string, Open]> = [
+  ['kafkajs', openKafkajs],
+  ['threads with kafkajs', openPool],
+]
+
+for (const [name, open] of ways) {
+  producerContract(name, async t => ({
+    producer: open(t),
+    createTopic: partitions => createTopic(t, { partitions }),
+    readTopic,
+  }))
+
+  test(`${name}: brokers that accept connections and say nothing cost no more than the deadline`, async t => {
+    const gate = await openGate(t)
+    gate.shut()
+    const producer = open(t, [gate.broker])
+    const events = sampleEvents([{ key: 'a' }, { key: 'a' }, { key: 'b' }])
+    const publishing = producer.publish(events, monotonicMs() + 700)
+    assertUnknown(await withDeadline(publishing, 3_000, late), ['timeout', 'key_held', 'timeout'])
+    await withDeadline(producer.close(1_000), 2_000, late)
+  })
+
+  test(`${name}: brokers that are not there are the brokers’ fault, and found again`, async t => {
+    const topic = await createTopic(t)
+    const gate = await openGate(t)
+    const producer = open(t, [gate.broker])
+    await gate.close()
+    const events = sampleEvents([{ topic }])
+    assertUnknown(await producer.publish(events, soon()), [/./])
+    await gate.reopen()
+    assert.deepEqual(kindsOf(await producer.publish(events, soon())), ['acked'])
+  })
+}
+
+test('what no event is to blame for before it was sent, such as a garbled answer, spends no attempt', async t => {
+  const gate = await openGate(t)
+  gate.garble()
+  const producer = openKafkajs(t, [gate.broker])
+  const events = sampleEvents([{ key: 'a' }, { key: 'b' }])
+  assertUnknown(await producer.publish(events, monotonicMs() + 3_000), [/./, /./])
+})
+
+test('the events of a pool that is closed have unknown outcomes, at once', async t => {
+  const gate = await openGate(t)
+  gate.shut()
+  const pool = openPool(t, [gate.broker])
+  const publishing = pool.publish(sampleEvents([{}, { key: 'b' }]), soon())
+  await until(() => gate.connections > 0, { deadlineMs: 10_000, what: 'a thread publishes' })
+  await withDeadline(pool.close(1_000), 2_000, late)
+  assertUnknown(await withDeadline(publishing, 1_000, late), ['thread_lost', 'thread_lost'])
+  const after = pool.publish(sampleEvents([{}]), soon())
+  assertUnknown(await withDeadline(after, 1_000, late), ['thread_lost'])
+})
+
+test('a thread that dies leaves unknown outcomes, and the next batch is published by another', async t => {
+  const topic = await createTopic(t)
+  const gate = await openGate(t)
+  gate.shut()
+  const threads = threadsOf(t)
+  const pool = new PublishPool({ threads: 1, batchesMax: 2, producer: options([gate.broker]) })
+  cleanup(t, () => pool.close())
+  const events = sampleEvents([{ topic }, { topic, key: 'b' }])
+  const publishing = pool.publish(events, soon())
+  await until(() => gate.connections > 0, { deadlineMs: 10_000, what: 'the thread publishes' })
+  gate.open()
+  await Promise.all(threads.map(thread => thread.terminate()))
+  assertUnknown(await withDeadline(publishing, 2_000, late), ['thread_lost', 'thread_lost'])
+  assert.deepEqual(kindsOf(await pool.publish(events, soon())), ['acked', 'acked'])
+  assert.equal(threads.length, 2)
+})
+
+test('threads that cannot start leave unknown outcomes instead of an error', async t => {
+  const pool = new PublishPool({ threads: 1, batchesMax: 2, producer: { connection: null } })
+  cleanup(t, () => pool.close())
+  for (let batch = 0; batch < 3; batch++) {
+    const publishing = pool.publish(sampleEvents([{}]), monotonicMs() + 500)
+    assertUnknown(await withDeadline(publishing, 5_000, late), ['thread_lost'])
+  }
+})
+
+/** The worker threads that this process starts from now on, until the test has ended. */
+function threadsOf(t: TestContext): Worker[] {
+  const threads: Worker[] = []
+  const listener = (worker: Worker) => threads.push(worker)
+  process.on('worker', listener)
+  cleanup(t, () => void process.off('worker', listener))
+  return threads
+}
+
+/** In front of the first broker; Kafka's answers name the broker itself, so only first connections come through. */
+async function openGate(t: TestContext) {
+  const sockets = new Set<Socket>()
+  let way: 'open' | 'shut' | 'garbled' = 'open'
+  let connections = 0
+  const [host, port] = kafkaBrokers()[0]!.split(':')
+  const server = createServer(socket => {
+    connections++
+    keep(socket)
+    if (way === 'shut') return
+    if (way === 'garbled') {
+      // Answers whatever is asked under the right number, with too few bytes.
+      socket.on('data', request => socket.write(Buffer.from([0, 0, 0, 5, ...request.subarray(8, 12), 0])))
+      return
+    }
+    const broker = connect(Number(port), host)
+    keep(broker)
+    socket.pipe(broker).pipe(socket)
+  })
+  const keep = (socket: Socket) => {
+    sockets.add(socket)
+    socket.on('error', () => socket.destroy())
+    socket.on('close', () => sockets.delete(socket))
+  }
+  const close = async () => {
+    const closed = once(server, 'close')
+    server.close()
+    for (const socket of sockets) socket.destroy()
+    await closed
+  }
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const own = (server.address() as AddressInfo).port
+  cleanup(t, async () => {
+    if (server.listening) await close()
+  })
+  return {
+    broker: `127.0.0.1:${own}`,
+    get connections() {
+      return connections
+    },
+    open: () => void (way = 'open'),
+    shut: () => void (way = 'shut'),
+    garble: () => void (way = 'garbled'),
+    close,
+    reopen: async () => {
+      server.listen(own, '127.0.0.1')
+      await once(server, 'listening')
+    },
+  }
+}
+
+function assertUnknown(outcomes: readonly Outcome[], codes: readonly (string | RegExp)[]): void {
+  assert.equal(outcomes.length, codes.length)
+  for (const [index, outcome] of outcomes.entries()) {
+    assert.ok(outcome.kind === 'unknown', `the outcome is ${JSON.stringify(outcome)}`)
+    const code = codes[index]!
+    if (typeof code === 'string') assert.equal(outcome.code, code)
+    else assert.match(outcome.code, code)
+    if (outcome.code !== 'key_held') assert.deepEqual([outcome.fault, outcome.scope], ['broker', 'cluster'])
+  }
+}
+
+function kindsOf(outcomes: readonly Outcome[]): string[] {
+  return outcomes.map(({ kind }) => kind)
+}

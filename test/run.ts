@@ -14,7 +14,7 @@ const FOLDER = fileURLToPath(new URL('.', import.meta.url))
 const UNIT = `unit${sep}`
 const FILES_AT_ONCE = 2
 /** A file that hangs must not hold the run for ever. */
-const FILE_TIMEOUT_MS = 10 * 60_000
+const FILE_TIMEOUT_MS = 5 * 60_000
 const EXIT_FAILED = 1
 const EXIT_USAGE = 2
 const EXIT_FORCED = 130

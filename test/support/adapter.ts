@@ -42,7 +42,10 @@ export function openAdapter(
   })
   let killed = false
   cleanup(t, async () => {
-    if (!killed) await adapter.stop()
+    // A killed one cannot say farewell, but its loop must end.
+    await adapter.stop().catch(error => {
+      if (!killed) throw error
+    })
     await database.stop()
   })
   return {

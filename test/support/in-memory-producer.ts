@@ -1,5 +1,5 @@
-import { partitionOfKey, partitionOfKeyless } from '../../src/kafka/partitioner.ts'
 import { monotonicMs } from '../../src/internal/monotonic.ts'
+import { partitionOfKey, partitionOfKeyless } from '../../src/kafka/partitioner.ts'
 import type { OutboxEvent } from '../../src/outbox/event.ts'
 import type { Outcome, Producer, Rejected, Unknown } from '../../src/relay/producer.ts'
 import type { TopicRecord } from './kafka.ts'
@@ -17,7 +17,10 @@ export class InMemoryProducer implements Producer {
   #closed = false
 
   createTopic(name: string, partitions: number): void {
-    this.#topics.set(name, Array.from({ length: partitions }, () => []))
+    this.#topics.set(
+      name,
+      Array.from({ length: partitions }, () => []),
+    )
   }
 
   /** The topic's records by partition and offset. */

@@ -29,7 +29,8 @@ export function encodeRecord(event: OutboxEvent): EncodedRecord {
 function recordValue(payload: OutboxEvent['payload']): Buffer | null {
   if (payload === null) return null
   if (typeof payload === 'string') return Buffer.from(payload, 'utf8')
-  // A plain Uint8Array would be published as the text "104,101,…".
+  if (Buffer.isBuffer(payload)) return payload
+  // kafkajs would publish a plain Uint8Array as the text "104,101,…".
   return Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength)
 }
 
@@ -50,7 +51,8 @@ function rowHeaders(headersJson: string): Record<string, string> {
   for (const name in headers) {
     const value = headers[name]
     if (typeof value !== 'string') {
-      const shape = value === null ? 'null' : Array.isArray(value) ? 'an array' : `a ${typeof value}`
+      const shape =
+        value === null ? 'null' : Array.isArray(value) ? 'an array' : `a ${typeof value}`
       throw new TypeError(`header ${JSON.stringify(name)} must be a string, it is ${shape}`)
     }
   }

@@ -17,8 +17,6 @@ export interface Reservation {
    * the broker after it: another replica may own the lanes by then.
    */
   readonly trustedUntilMs: number
-  /** The database's clock when the events were read, in milliseconds since the epoch. */
-  readonly readAtMs: number
 }
 
 export interface ReserveOptions {

@@ -14,9 +14,8 @@ interface EventRow {
   readonly payload_bytes: Uint8Array | null
   readonly headers: string
   readonly attempts: number
-  readonly created_at_ms: number
+  readonly age_ms: number
   readonly expired: boolean
-  readonly read_at_ms: number
 }
 
 interface SettledRow {
@@ -51,12 +50,12 @@ export class EventTable {
     lanes: readonly LaneLease[],
     limit: number,
     { exceptTopics, bytesMax }: ReserveOptions,
-  ): Promise<{ events: OutboxEvent[]; readAtMs: number }> {
+  ): Promise<OutboxEvent[]> {
     const laneList = arrayText(lanes.map(({ lane }) => lane))
     const rows = await this.#database.run(
       'reading events',
       sql => sql<EventRow[]>`
-        select t.*, extract(epoch from clock_timestamp())::float8 * 1000 as read_at_ms
+        select lane, id, event_id, topic, key, event_type, payload, payload_bytes, headers, attempts, age_ms, expired
         from (
           select e.*, sum(e.bytes) over (rows unbounded preceding) as bytes_so_far
           from unnest(${laneList}::text::smallint[]) as l (lane)
@@ -64,16 +63,20 @@ export class EventTable {
             select
               e.lane, e.id, e.event_id, e.topic, e.key, e.event_type,
               e.payload::text as payload, e.payload_bytes, e.headers::text as headers, e.attempts,
-              extract(epoch from e.created_at)::float8 * 1000 as created_at_ms,
+              extract(epoch from clock_timestamp() - e.created_at)::float8 * 1000 as age_ms,
               coalesce(e.expires_at <= now(), false) as expired,
               coalesce(octet_length(e.payload::text), octet_length(e.payload_bytes), 0) as bytes
             from outbox.events e
             where e.lane = l.lane
               and (e.not_before is null or e.not_before <= now())
               and e.topic <> all (string_to_array(${exceptTopics.join(',')}, ','))
-              and not exists (
-                select from outbox.events w
-                where w.lane = e.lane and w.topic = e.topic and w.key = e.key and w.attempts > 0 and w.id < e.id
+              and not (
+                -- Looked up once: while nothing waits for a retry, no event is held.
+                exists (select from outbox.events where attempts > 0)
+                and exists (
+                  select from outbox.events w
+                  where w.lane = e.lane and w.topic = e.topic and w.key = e.key and w.attempts > 0 and w.id < e.id
+                )
               )
             order by e.id
             limit ${limit}
@@ -82,7 +85,7 @@ export class EventTable {
         ) t
         where t.bytes_so_far - t.bytes < ${bytesMax}`,
     )
-    return { events: rows.map(toEvent), readAtMs: rows[0]?.read_at_ms ?? 0 }
+    return rows.map(toEvent)
   }
 
   /** Published events leave the outbox: deleted, or moved when history is kept. */
@@ -239,7 +242,7 @@ function toEvent(row: EventRow): OutboxEvent {
     payload: row.payload ?? row.payload_bytes,
     headersJson: row.headers,
     attempts: row.attempts,
-    createdAtMs: row.created_at_ms,
+    ageMs: row.age_ms,
     expired: row.expired,
   }
 }

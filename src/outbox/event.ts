@@ -19,8 +19,8 @@ export interface OutboxEvent {
   readonly headersJson: string
   /** How often publishing has failed through the event's own fault. */
   readonly attempts: number
-  /** Milliseconds since the epoch, by the database's clock. */
-  readonly createdAtMs: number
+  /** Milliseconds from its creation until it was read, both by the database's clock. */
+  readonly ageMs: number
   /** Its `expires_at` had passed, by the database's clock, when it was read. */
   readonly expired: boolean
 }

@@ -53,12 +53,12 @@ export class PostgresAdapter implements OutboxAdapter {
     // Half of the lease is what a publish may take; renewals keep it above two thirds while all is well.
     const lanes = this.#leases.available(reserveDurationMs / 2)
     if (lanes.length === 0) return null
-    const { events, readAtMs } = await this.#events.read(lanes, limit, options)
+    const events = await this.#events.read(lanes, limit, options)
     if (events.length === 0) return null
     const used = new Set(events.map(event => event.lane))
     const leases = lanes.filter(({ lane }) => used.has(lane))
     const trustedUntilMs = this.#leases.reserve(leases)
-    return { events, leases, trustedUntilMs, readAtMs }
+    return { events, leases, trustedUntilMs }
   }
 
   async confirm({ leases }: Reservation, published: readonly PublishedEvent[]): Promise<Settled> {

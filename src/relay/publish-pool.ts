@@ -31,15 +31,17 @@ const WORKER = new URL(`../../workers/publish${import.meta.url.slice(-3)}`, impo
 /** Publishes on worker threads, so that encoding records never delays leases, confirms or health answers. */
 export class PublishPool implements Producer {
   readonly #pool: Piscina<BatchMessage, OutcomesMessage>
-  /** Those who wait for a batch. Aborting one ends its thread. */
-  readonly #waiting = new Set<AbortController>()
+  #closed = false
 
   constructor({ threads, batchesMax, producer }: PublishPoolOptions) {
+    const batchesOfThreadMax = Math.ceil(batchesMax / threads)
     this.#pool = new Piscina({
       filename: fileURLToPath(WORKER),
       minThreads: threads,
       maxThreads: threads,
-      concurrentTasksPerWorker: Math.ceil(batchesMax / threads),
+      concurrentTasksPerWorker: batchesOfThreadMax,
+      // Piscina's own gives a thread no second batch, because ending the first one would end the thread and so both.
+      loadBalancer: (_, pool) => leastBusy(pool, batchesOfThreadMax),
       maxQueue: batchesMax + threads,
       idleTimeout: Number.POSITIVE_INFINITY,
       // Piscina's default lets an idle thread wait in Atomics.wait, which freezes its sockets and timers.
@@ -53,20 +55,20 @@ export class PublishPool implements Producer {
   }
 
   async publish(batch: readonly OutboxEvent[], untilMs: number): Promise<Outcome[]> {
+    // A destroyed Piscina would start new threads for it.
+    if (this.#closed) return batch.map(() => threadLost(new Error('the pool is closed')))
     const message = encodeBatch(batch, untilMs)
     const leftMs = Math.max(0, Math.ceil(untilMs - monotonicMs()))
-    const waiting = new AbortController()
-    const stuck = setTimeout(() => waiting.abort(), leftMs + STUCK_AFTER_MS)
-    this.#waiting.add(waiting)
+    const stuck = new AbortController()
+    const timer = setTimeout(() => stuck.abort(), leftMs + STUCK_AFTER_MS)
     try {
-      const { signal } = waiting
+      const { signal } = stuck
       const transferList = [message.payloads]
       return decodeOutcomes(await this.#pool.run(message, { transferList, signal }))
     } catch (error) {
       return batch.map(() => threadLost(error))
     } finally {
-      clearTimeout(stuck)
-      this.#waiting.delete(waiting)
+      clearTimeout(timer)
     }
   }
 
@@ -78,9 +80,27 @@ export class PublishPool implements Producer {
 
   /** Ends the threads at once: whoever waits for a batch gets unknown outcomes. */
   async close(): Promise<void> {
-    for (const waiting of this.#waiting) waiting.abort()
+    this.#closed = true
     await this.#pool.destroy()
   }
+}
+
+/** What Piscina tells of a thread. `currentUsage` is infinite for one abortable task, a number for none or several. */
+interface Thread {
+  readonly currentUsage: number
+  readonly isRunningAbortableTask: boolean
+}
+
+function leastBusy<T extends Thread>(threads: readonly T[], batchesMax: number): T | null {
+  let found: T | null = null
+  let least = batchesMax
+  for (const thread of threads) {
+    const batches = thread.isRunningAbortableTask ? 1 : thread.currentUsage
+    if (batches >= least) continue
+    found = thread
+    least = batches
+  }
+  return found
 }
 
 function threadLost(error: unknown): Unknown {

@@ -46,7 +46,7 @@ export class Publishing {
     breakers.record(admitted, outcomes)
     if (outcomes.some(({ kind }) => kind === 'acked')) this.#lastOkAtMs = monotonicMs()
     const attempts = admitted.map((event, index) => attemptOf(event, outcomes[index]))
-    tellPublished(emit, reservation, attempts, monotonicMs() - startedMs)
+    tellPublished(emit, attempts, monotonicMs() - startedMs)
     return [...refused, ...attempts]
   }
 

@@ -1,5 +1,4 @@
 import type { RelayListener } from '../events.ts'
-import type { Reservation } from '../outbox/adapter.ts'
 import type { OutboxEvent } from '../outbox/event.ts'
 import type { Unknown } from './producer.ts'
 import type { Attempt } from './slot.ts'
@@ -16,21 +15,17 @@ interface TopicTally {
 /** Tells the listeners what came of a batch, topic by topic. */
 export function tellPublished(
   emit: RelayListener,
-  reservation: Reservation,
   attempts: readonly Attempt[],
   durationMs: number,
 ): void {
-  // The row's age by the database's clock when it was read, plus the time since by ours: no clock is compared.
-  const sinceReadMs = durationMs
   const tallies = new Map<string, TopicTally>()
   for (const { event, outcome } of attempts) {
     const tally = tallyOf(tallies, event.topic)
     tally[outcome.kind]++
     if (outcome.kind === 'acked') {
       tally.bytes += bytesOf(event)
-      tally.latenciesSeconds.push(
-        Math.max(0, reservation.readAtMs - event.createdAtMs + sinceReadMs) / 1000,
-      )
+      // Its age by the database's clock when it was read, and the time since by ours: no clocks are compared.
+      tally.latenciesSeconds.push(Math.max(0, event.ageMs + durationMs) / 1000)
     }
     if (outcome.kind === 'unknown' && outcome.fault !== 'held') tally.failure ??= outcome
   }

@@ -65,7 +65,7 @@ export function decodeBatch(message: BatchMessage): OutboxEvent[] {
   let start = 0
   return message.ids.map((id, index) => {
     const end = message.payloadEnds[index] ?? NO_PAYLOAD
-    const payload = end === NO_PAYLOAD ? null : new Uint8Array(message.payloads, start, end - start)
+    const payload = end === NO_PAYLOAD ? null : Buffer.from(message.payloads, start, end - start)
     if (end !== NO_PAYLOAD) start = end
     return {
       lane: message.lanes[index] ?? 0,
@@ -77,7 +77,7 @@ export function decodeBatch(message: BatchMessage): OutboxEvent[] {
       payload,
       headersJson: message.headersJson[index] ?? '{}',
       attempts: 0,
-      createdAtMs: 0,
+      ageMs: 0,
       expired: false,
     }
   })

@@ -13,7 +13,7 @@ export function sampleEvent(fields: Partial<OutboxEvent> = {}): OutboxEvent {
     payload: '{"total":1}',
     headersJson: '{}',
     attempts: 0,
-    createdAtMs: 1_700_000_000_000,
+    ageMs: 5,
     expired: false,
     ...fields,
   }

@@ -1,25 +1,11 @@
 import { SluiceError } from './errors.ts'
+import type { KafkaConnection } from './kafka/connection.ts'
 import { composeOptions } from './options/compose.ts'
 import { readSettings } from './options/settings.ts'
 
-/** Where and how Kafka is reached; plain data, so that it can be handed to a worker thread. */
-export interface KafkaOptions {
+/** Where and how Kafka is reached. `brokers` is empty only when the caller said that Kafka is not needed. */
+export interface KafkaOptions extends KafkaConnection {
   readonly client: 'kafkajs'
-  /** `host:port` each. Empty only when the caller said that Kafka is not needed. */
-  readonly brokers: readonly string[]
-  readonly clientId: string
-  readonly sasl?: {
-    readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'
-    readonly username: string
-    readonly password: string
-  }
-  /** PEM texts. An empty object: TLS with the system's authorities. */
-  readonly tls?: {
-    readonly ca?: string
-    readonly cert?: string
-    readonly key?: string
-    readonly insecure?: boolean
-  }
 }
 
 export interface HttpOptions {

@@ -2,6 +2,7 @@ import { Kafka, type KafkaConfig, logLevel, type SASLOptions } from 'kafkajs'
 
 /** How to reach the cluster; plain data, so that it can be handed to a worker thread. */
 export interface KafkaConnection {
+  /** `host:port` each. */
   readonly brokers: readonly string[]
   readonly clientId: string
   readonly sasl?: {

@@ -59,8 +59,8 @@ for (const [name, open] of ways) {
     const producer = open(t, [gate.broker])
     const events = sampleEvents([{ key: 'a' }, { key: 'a' }, { key: 'b' }])
     // Long enough for a thread to load its code on a busy machine.
-    const publishing = producer.publish(events, monotonicMs() + 2_500)
-    assertUnknown(await withDeadline(publishing, 4_000, late), ['timeout', 'key_held', 'timeout'])
+    const publishing = producer.publish(events, monotonicMs() + 3_000)
+    assertUnknown(await withDeadline(publishing, 3_500, late), ['timeout', 'key_held', 'timeout'])
     await withDeadline(producer.close(1_000), 2_000, late)
   })
 
@@ -115,6 +115,16 @@ test('a thread that dies leaves unknown outcomes, and the next batch is publishe
   assert.equal(threads.length, 2)
 })
 
+test('a batch that hangs holds no other one of its thread back', async t => {
+  const { pool, gate, publish, known } = await openHangingPool(t)
+  const publishing = publish()
+  await until(() => gate.connections > 0, { deadlineMs: 10_000, what: 'the batch hangs' })
+  const other = pool.publish(sampleEvents([{ topic: known }]), soon())
+  assert.deepEqual(kindsOf(await withDeadline(other, 3_000, late)), ['acked'])
+  await pool.close()
+  assertUnknown(await publishing, ['thread_lost', 'thread_lost'])
+})
+
 test('threads that cannot start leave unknown outcomes instead of an error', async t => {
   const pool = new PublishPool({ threads: 1, batchesMax: 2, producer: { connection: null } })
   cleanup(t, () => pool.close())
@@ -124,16 +134,17 @@ test('threads that cannot start leave unknown outcomes instead of an error', asy
   }
 })
 
-/** A warm pool of one thread that will hang when it looks the topic up, until the gate opens. */
+/** A pool of one thread that knows one topic, and will hang when it looks another one up, until the gate opens. */
 async function openHangingPool(t: TestContext) {
   const topic = await createTopic(t)
+  const known = await createTopic(t)
   const gate = await openGate(t)
   const pool = new PublishPool({ threads: 1, batchesMax: 2, producer: options([gate.broker]) })
   cleanup(t, () => pool.close())
-  await pool.publish([], soon())
+  assert.deepEqual(kindsOf(await pool.publish(sampleEvents([{ topic: known }]), soon())), ['acked'])
   gate.shut()
   const events = sampleEvents([{ topic }, { topic, key: 'b' }])
-  return { pool, gate, publish: () => pool.publish(events, soon()) }
+  return { pool, gate, known, publish: () => pool.publish(events, soon()) }
 }
 
 /** The worker threads that this process starts from now on, until the test has ended. */

@@ -47,6 +47,8 @@ export class PublishPool implements Producer {
       // Piscina's default lets an idle thread wait in Atomics.wait, which freezes its sockets and timers.
       atomics: 'disabled',
       recordTiming: false,
+      // kafkajs asks for a negative time-out at each connect, which Node 24 warns of (its issue 1751).
+      execArgv: [...process.execArgv, '--disable-warning=TimeoutNegativeWarning'],
       workerData: producer,
     })
     // A thread that dies while idle is replaced; without a listener its error would end the process.

@@ -38,7 +38,7 @@ test('a database and brokers are enough; everything else has a default', () => {
     clientId: 'sluice',
   })
   assert.equal(options.databaseUrl, minimal.DATABASE_URL)
-  assert.equal(options.batchSize, 1_000)
+  assert.equal(options.batchSize, 2_000)
   assert.equal(options.reserveMs, 15_000)
   assert.equal(options.publishTimeoutMs, 7_500)
   assert.equal(options.slots, 2 * options.workers)
@@ -143,7 +143,7 @@ test('what Kubernetes says of a service called sluice is no unknown option', () 
 test('an empty variable counts as absent', () => {
   assert.equal(
     loadOptions({ ...minimal, SLUICE_BATCH_SIZE: '', KAFKA_SASL_PASSWORD: '' }).batchSize,
-    1_000,
+    2_000,
   )
 })
 

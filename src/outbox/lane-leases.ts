@@ -66,25 +66,22 @@ export class LaneLeases {
     this.#surveyDueMs = monotonicMs() + SURVEY_MS * (0.75 + Math.random() / 2)
   }
 
-  /** Held lanes that no reservation uses and whose lease is good for at least `trustMs`, the next in turn first. */
-  available(trustMs: number): LaneLease[] {
+  /**
+   * Takes all held lanes that nobody uses and whose lease is good for at least `trustMs`, the next in turn first. They
+   * are the caller's until `release`.
+   */
+  take(trustMs: number): LaneLease[] {
     const until = monotonicMs() + trustMs
     const lanes = this.#idleLanes().filter(lane => lane.trustedUntilMs >= until)
     lanes.sort((a, b) => turnOf(a, this.#nextTurn) - turnOf(b, this.#nextTurn))
+    for (const lane of lanes) lane.reserved = true
     return lanes
   }
 
-  /** Marks lanes as used by a reservation. Returns until when all of them are trusted. */
-  reserve(leases: readonly LaneLease[]): number {
-    let trustedUntilMs = Number.POSITIVE_INFINITY
-    for (const { lane } of leases) {
-      const held = this.#held.get(lane)
-      if (held === undefined) return 0
-      held.reserved = true
-      trustedUntilMs = Math.min(trustedUntilMs, held.trustedUntilMs)
-      this.#nextTurn = (lane + 1) % LANES
-    }
-    return trustedUntilMs
+  /** The next reading begins behind the last of these lanes. */
+  turnTo(leases: readonly LaneLease[]): void {
+    const last = leases.at(-1)
+    if (last) this.#nextTurn = (last.lane + 1) % LANES
   }
 
   /** Until when all these leases are trusted; 0 if one is no longer held under its epoch. */

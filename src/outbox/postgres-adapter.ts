@@ -2,6 +2,7 @@ import type { RelayListener } from '../events.ts'
 import { pause } from '../internal/pause.ts'
 import type {
   FailedEvent,
+  LaneLease,
   OutboxAdapter,
   PublishedEvent,
   Reservation,
@@ -51,14 +52,20 @@ export class PostgresAdapter implements OutboxAdapter {
   ): Promise<Reservation | null> {
     this.#leases.leaseMs = reserveDurationMs
     // Half of the lease is what a publish may take; renewals keep it above two thirds while all is well.
-    const lanes = this.#leases.available(reserveDurationMs / 2)
+    // They are marked before the reading, so that another call that comes meanwhile cannot read them too.
+    const lanes = this.#leases.take(reserveDurationMs / 2)
     if (lanes.length === 0) return null
-    const events = await this.#events.read(lanes, limit, options)
-    if (events.length === 0) return null
-    const used = new Set(events.map(event => event.lane))
-    const leases = lanes.filter(({ lane }) => used.has(lane))
-    const trustedUntilMs = this.#leases.reserve(leases)
-    return { events, leases, trustedUntilMs }
+    let leases: LaneLease[] = []
+    try {
+      const events = await this.#events.read(lanes, limit, options)
+      const used = new Set(events.map(event => event.lane))
+      leases = lanes.filter(({ lane }) => used.has(lane))
+      if (leases.length === 0) return null
+      this.#leases.turnTo(leases)
+      return { events, leases, trustedUntilMs: this.#leases.trustedUntilMs(leases) }
+    } finally {
+      this.#leases.release(lanes.filter(lane => !leases.includes(lane)))
+    }
   }
 
   async confirm({ leases }: Reservation, published: readonly PublishedEvent[]): Promise<Settled> {

@@ -41,6 +41,9 @@ async function runDaemon(options: Options, log: Log): Promise<void> {
   }
   process.on('SIGINT', onSignal)
   process.on('SIGTERM', onSignal)
+  // Started with a channel to its parent, as by the demo: when the parent dies, nobody else would end it.
+  process.once('disconnect', () => asked.abort())
+  process.channel?.unref()
   try {
     await untilEnd(daemon, asked.signal)
   } catch (error) {

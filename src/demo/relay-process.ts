@@ -56,7 +56,7 @@ export class RelayProcess {
     // Its own process group: Ctrl-C in a terminal must reach its owner alone, who stops it in order.
     const child = spawn(program, args, {
       detached: true,
-      stdio: ['ignore', log, log],
+      stdio: ['ignore', log, log, 'ipc'],
       env: { ...options.env, SLUICE_HTTP: address },
     })
     closeSync(log)

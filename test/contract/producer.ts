@@ -50,7 +50,8 @@ export function producerContract(
     assert.equal(outcomes.length, events.length)
     const stored = new Map<string, string>()
     for (const topic of topics) {
-      for (const record of await readTopic(topic)) stored.set(placeOf(topic, record), textOf(record))
+      for (const record of await readTopic(topic))
+        stored.set(placeOf(topic, record), textOf(record))
     }
     for (const [index, event] of events.entries()) {
       const place = placeOf(event.topic, acked(outcomes[index]))
@@ -131,15 +132,22 @@ export function producerContract(
     await storedAsAcked(under, topic, events, outcomes)
   })
 
-  obligation('an event with headers that are no strings is refused for good, and holds its key alone', async under => {
-    const topic = await under.createTopic(1)
-    const events = sampleEvents(
-      Array.from({ length: 20 }, (_, n) => ({ topic, key: `k${n % 4}`, ...(n === 6 ? bad : {}) })),
-    )
-    const outcomes = await under.producer.publish(events, soon())
-    refusedAlone(events, outcomes, 6, 'invalid_headers')
-    await storedAsAcked(under, topic, events, outcomes)
-  })
+  obligation(
+    'an event with headers that are no strings is refused for good, and holds its key alone',
+    async under => {
+      const topic = await under.createTopic(1)
+      const events = sampleEvents(
+        Array.from({ length: 20 }, (_, n) => ({
+          topic,
+          key: `k${n % 4}`,
+          ...(n === 6 ? bad : {}),
+        })),
+      )
+      const outcomes = await under.producer.publish(events, soon())
+      refusedAlone(events, outcomes, 6, 'invalid_headers')
+      await storedAsAcked(under, topic, events, outcomes)
+    },
+  )
 
   obligation('a refused event without a key holds no other one back', async under => {
     const topic = await under.createTopic(1)
@@ -174,37 +182,52 @@ export function producerContract(
     assert.equal((await under.readTopic(topic)).length, 4)
   })
 
-  obligation('when the deadline is over nothing is sent, and nothing of it is an event’s fault', async under => {
-    const topic = await under.createTopic(2)
-    const events = sampleEvents(Array.from({ length: 10 }, (_, n) => ({ topic, key: `k${n}` })))
-    for (const untilMs of [monotonicMs() - 1, 0]) {
-      assert.deepEqual(new Set(kindsOf(await under.producer.publish(events, untilMs))), new Set(['unknown']))
-    }
-    // Once connections and topics are known there is less to wait for.
-    for (const outcome of await under.producer.publish(events, soon())) acked(outcome)
-    assert.deepEqual(
-      new Set(kindsOf(await under.producer.publish(events, monotonicMs() - 1))),
-      new Set(['unknown']),
-    )
-    for (const outcome of await under.producer.publish(events, soon())) acked(outcome)
-    assert.equal((await under.readTopic(topic)).length, 20)
-  })
+  obligation(
+    'when the deadline is over nothing is sent, and nothing of it is an event’s fault',
+    async under => {
+      const topic = await under.createTopic(2)
+      const events = sampleEvents(Array.from({ length: 10 }, (_, n) => ({ topic, key: `k${n}` })))
+      for (const untilMs of [monotonicMs() - 1, 0]) {
+        assert.deepEqual(
+          new Set(kindsOf(await under.producer.publish(events, untilMs))),
+          new Set(['unknown']),
+        )
+      }
+      // Once connections and topics are known there is less to wait for.
+      for (const outcome of await under.producer.publish(events, soon())) acked(outcome)
+      assert.deepEqual(
+        new Set(kindsOf(await under.producer.publish(events, monotonicMs() - 1))),
+        new Set(['unknown']),
+      )
+      for (const outcome of await under.producer.publish(events, soon())) acked(outcome)
+      assert.equal((await under.readTopic(topic)).length, 20)
+    },
+  )
 
-  obligation('closing ends in time, and what is in flight has its outcome all the same', async under => {
-    const topic = await under.createTopic(1)
-    const events = sampleEvents(Array.from({ length: 500 }, (_, n) => ({ topic, key: `k${n % 5}` })))
-    for (const outcome of await under.producer.publish(events, soon())) acked(outcome)
-    const publishing = under.producer.publish(events, soon())
-    await withDeadline(under.producer.close(2_000), 4_000, () => new Error('it did not close'))
-    const outcomes = await publishing
-    assert.equal(outcomes.length, events.length)
-    assert.ok(outcomes.every(({ kind }) => kind !== 'rejected'))
-    const stored = new Set((await under.readTopic(topic)).map(record => placeOf(topic, record)))
-    for (const outcome of outcomes) {
-      if (outcome.kind === 'acked') assert.ok(stored.has(placeOf(topic, outcome)))
-    }
-    await withDeadline(under.producer.close(2_000), 4_000, () => new Error('it did not close twice'))
-  })
+  obligation(
+    'closing ends in time, and what is in flight has its outcome all the same',
+    async under => {
+      const topic = await under.createTopic(1)
+      const events = sampleEvents(
+        Array.from({ length: 500 }, (_, n) => ({ topic, key: `k${n % 5}` })),
+      )
+      for (const outcome of await under.producer.publish(events, soon())) acked(outcome)
+      const publishing = under.producer.publish(events, soon())
+      await withDeadline(under.producer.close(2_000), 4_000, () => new Error('it did not close'))
+      const outcomes = await publishing
+      assert.equal(outcomes.length, events.length)
+      assert.ok(outcomes.every(({ kind }) => kind !== 'rejected'))
+      const stored = new Set((await under.readTopic(topic)).map(record => placeOf(topic, record)))
+      for (const outcome of outcomes) {
+        if (outcome.kind === 'acked') assert.ok(stored.has(placeOf(topic, outcome)))
+      }
+      await withDeadline(
+        under.producer.close(2_000),
+        4_000,
+        () => new Error('it did not close twice'),
+      )
+    },
+  )
 }
 
 /** The one at `at` is rejected for good; the later ones of its key are held, all others are acked. */
@@ -233,7 +256,7 @@ async function storedAsAcked(
   events: readonly OutboxEvent[],
   outcomes: readonly Outcome[],
 ): Promise<void> {
-  const stored = (await readTopic(topic)).map(record => String(record.headers['event_id']))
+  const stored = (await readTopic(topic)).map(record => String(record.headers.event_id))
   const expected = events.filter((_, index) => outcomes[index]?.kind === 'acked')
   assert.deepEqual(stored.sort(), expected.map(event => event.eventId).sort())
 }

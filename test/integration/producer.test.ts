@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { randomUUID } from 'node:crypto'
 import { type TestContext, test } from 'node:test'
 import type { Worker } from 'node:worker_threads'
 import { withDeadline } from '../../src/internal/deadline.ts'
@@ -10,8 +9,9 @@ import type { Outcome, Producer } from '../../src/relay/producer.ts'
 import { PublishPool } from '../../src/relay/publish-pool.ts'
 import { producerContract } from '../contract/producer.ts'
 import { sampleEvents } from '../contract/sample-event.ts'
+import { openGate } from '../support/broker-gate.ts'
 import { cleanup } from '../support/cleanup.ts'
-import { createTopic, readTopic } from '../support/kafka.ts'
+import { createTopic, openKafka, readTopic } from '../support/kafka.ts'
 import { kafkaBrokers } from '../support/parts.ts'
 import { until } from '../support/until.ts'
 
@@ -76,12 +76,67 @@ for (const [name, open] of ways) {
   })
 }
 
+test('of a request that the broker refuses, the events to blame are found, and they alone are refused', async t => {
+  const topic = await createTopic(t, { config: { 'max.message.bytes': '20000' } })
+  const tooLarge = new Set([0, 17, 18, 63])
+  const events = sampleEvents(
+    Array.from({ length: 64 }, (_, n) => ({
+      topic,
+      key: `k${n}`,
+      payload: tooLarge.has(n) ? 'x'.repeat(30_000) : String(n),
+    })),
+  )
+  const outcomes = await openKafkajs(t).publish(events, soon())
+  for (const [index, outcome] of outcomes.entries()) {
+    assert.equal(outcome.kind, tooLarge.has(index) ? 'rejected' : 'acked', `event ${index}`)
+  }
+  const stored = (await readTopic(topic)).map(record => Number(record.value))
+  assert.deepEqual(
+    stored,
+    [...events.keys()].filter(n => !tooLarge.has(n)),
+  )
+})
+
+test('a topic that is deleted and made again is found again, with its new partitions', async t => {
+  const name = `remade-${randomUUID()}`
+  const admin = openKafka().admin()
+  cleanup(t, () => admin.disconnect())
+  await admin.connect()
+  await admin.createTopics({ topics: [{ topic: name, numPartitions: 1 }], waitForLeaders: true })
+  const producer = openKafkajs(t)
+  const events = sampleEvents(Array.from({ length: 40 }, (_, n) => ({ topic: name, key: `k${n}` })))
+  const publish = async () => kindsOf(await producer.publish(events, soon()))
+  const all = (kind: string) => async () => (await publish()).every(each => each === kind)
+  await until(all('acked'), { deadlineMs: 10_000, what: 'the topic is written to' })
+  await admin.deleteTopics({ topics: [name] })
+  await until(all('unknown'), { deadlineMs: 10_000, what: 'the topic is gone' })
+  await createTopic(t, { name, partitions: 4 })
+  await until(all('acked'), { deadlineMs: 10_000, what: 'the new topic is written to' })
+  const partitions = new Set((await readTopic(name)).map(({ partition }) => partition))
+  assert.deepEqual([...partitions], [0, 1, 2, 3])
+})
+
 test('what no event is to blame for before it was sent, such as a garbled answer, spends no attempt', async t => {
   const gate = await openGate(t)
   gate.garble()
   const producer = openKafkajs(t, [gate.broker])
   const events = sampleEvents([{ key: 'a' }, { key: 'b' }])
   assertUnknown(await producer.publish(events, monotonicMs() + 3_000), [/./, /./])
+})
+
+test('events of topics that cannot be looked up have unknown outcomes; topics that are known go on', async t => {
+  const [known, other] = [await createTopic(t), await createTopic(t)]
+  const gate = await openGate(t)
+  const producer = openKafkajs(t, [gate.broker])
+  assert.deepEqual(kindsOf(await producer.publish(sampleEvents([{ topic: known }]), soon())), [
+    'acked',
+  ])
+  const events = sampleEvents([{ topic: known }, { topic: other }])
+  for (const cut of [gate.garble, gate.close]) {
+    await cut()
+    const outcomes = await producer.publish(events, monotonicMs() + 3_000)
+    assert.deepEqual(kindsOf(outcomes), ['acked', 'unknown'])
+  }
 })
 
 test('a pool that is closed while it publishes leaves unknown outcomes, at once', async t => {
@@ -156,63 +211,6 @@ function threadsOf(t: TestContext): Worker[] {
   return threads
 }
 
-/** In front of the first broker; Kafka's answers name the broker itself, so only first connections come through. */
-async function openGate(t: TestContext) {
-  const sockets = new Set<Socket>()
-  let way: 'open' | 'shut' | 'garbled' = 'open'
-  let connections = 0
-  const [host, port] = kafkaBrokers()[0]!.split(':')
-  const server = createServer(socket => {
-    connections++
-    keep(socket)
-    if (way === 'shut') return
-    if (way === 'garbled') {
-      // Answers whatever is asked under the right number, with too few bytes.
-      socket.on('data', request => socket.write(Buffer.from([0, 0, 0, 5, ...request.subarray(8, 12), 0])))
-      return
-    }
-    const broker = connect(Number(port), host)
-    keep(broker)
-    socket.pipe(broker).pipe(socket)
-  })
-  const lead = (next: typeof way) => {
-    way = next
-    connections = 0
-  }
-  const keep = (socket: Socket) => {
-    sockets.add(socket)
-    socket.on('error', () => socket.destroy())
-    socket.on('close', () => sockets.delete(socket))
-  }
-  const close = async () => {
-    const closed = once(server, 'close')
-    server.close()
-    for (const socket of sockets) socket.destroy()
-    await closed
-  }
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const own = (server.address() as AddressInfo).port
-  cleanup(t, async () => {
-    if (server.listening) await close()
-  })
-  return {
-    broker: `127.0.0.1:${own}`,
-    /** Those made since the way was last changed. */
-    get connections() {
-      return connections
-    },
-    open: () => lead('open'),
-    shut: () => lead('shut'),
-    garble: () => lead('garbled'),
-    close,
-    reopen: async () => {
-      server.listen(own, '127.0.0.1')
-      await once(server, 'listening')
-    },
-  }
-}
-
 function assertUnknown(outcomes: readonly Outcome[], codes: readonly (string | RegExp)[]): void {
   assert.equal(outcomes.length, codes.length)
   for (const [index, outcome] of outcomes.entries()) {
@@ -220,7 +218,8 @@ function assertUnknown(outcomes: readonly Outcome[], codes: readonly (string | R
     const code = codes[index]!
     if (typeof code === 'string') assert.equal(outcome.code, code)
     else assert.match(outcome.code, code)
-    if (outcome.code !== 'key_held') assert.deepEqual([outcome.fault, outcome.scope], ['broker', 'cluster'])
+    if (outcome.code !== 'key_held')
+      assert.deepEqual([outcome.fault, outcome.scope], ['broker', 'cluster'])
   }
 }
 

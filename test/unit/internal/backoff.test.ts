@@ -11,7 +11,11 @@ test('the upper bound doubles with each attempt until it reaches the maximum', (
 })
 
 test('the lower bound is zero, so that callers that failed together spread out', () => {
-  for (const attempt of [1, 5, 50]) assert.equal(fullJitterMs(attempt, 100, 1_000, () => 0), 0)
+  for (const attempt of [1, 5, 50])
+    assert.equal(
+      fullJitterMs(attempt, 100, 1_000, () => 0),
+      0,
+    )
 })
 
 test('whatever the attempt, the pause is a whole number below its bound', () => {

@@ -5,7 +5,7 @@ import { withDeadline } from '../../../src/internal/deadline.ts'
 const expiry = () => new Error('too late')
 const never = new Promise<never>(() => {})
 /** Far longer than any test: a timer of it that is left behind would be seen. */
-const LONG_MS = 60_000
+const LONG_MS = 15_000
 
 function timers(): number {
   return process.getActiveResourcesInfo().filter(name => name === 'Timeout').length

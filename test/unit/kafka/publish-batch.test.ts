@@ -58,13 +58,19 @@ test('an event that was never tried is held, through nobody’s fault', () => {
 test('a rejected event holds the later ones of its key, and no others', () => {
   const work = batchOf('a', 'b', 'a')
   work.reject(0, tooLarge)
-  assert.deepEqual([0, 1, 2].map(index => work.isOpen(index)), [false, true, false])
+  assert.deepEqual(
+    [0, 1, 2].map(index => work.isOpen(index)),
+    [false, true, false],
+  )
 })
 
 test('an event with an unknown outcome holds the later ones of its key, and no others', () => {
   const work = batchOf('a', 'b', 'a')
   work.fail([0], reset)
-  assert.deepEqual([0, 1, 2].map(index => work.isOpen(index)), [false, true, false])
+  assert.deepEqual(
+    [0, 1, 2].map(index => work.isOpen(index)),
+    [false, true, false],
+  )
 })
 
 test('an acknowledged event is settled and holds nothing', () => {
@@ -78,9 +84,15 @@ test('an acknowledged event is settled and holds nothing', () => {
 test('events without a key hold nothing, and the empty key holds only itself', () => {
   const work = batchOf(null, null, '', '')
   work.reject(0, tooLarge)
-  assert.deepEqual([1, 2, 3].map(index => work.isOpen(index)), [true, true, true])
+  assert.deepEqual(
+    [1, 2, 3].map(index => work.isOpen(index)),
+    [true, true, true],
+  )
   work.reject(2, tooLarge)
-  assert.deepEqual([1, 3].map(index => work.isOpen(index)), [true, false])
+  assert.deepEqual(
+    [1, 3].map(index => work.isOpen(index)),
+    [true, false],
+  )
 })
 
 test('a held key holds nothing of the same key in another topic', () => {
@@ -92,7 +104,10 @@ test('a held key holds nothing of the same key in another topic', () => {
     ]),
   )
   work.reject(0, tooLarge)
-  assert.deepEqual([1, 2].map(index => work.isOpen(index)), [true, true])
+  assert.deepEqual(
+    [1, 2].map(index => work.isOpen(index)),
+    [true, true],
+  )
 })
 
 test('when the way fails, the first open event of a key tells why and the rest is held behind it', () => {
@@ -130,7 +145,10 @@ test('a key is held from its first event that was not acknowledged, in whatever 
   const work = batchOf('a', 'a', 'a', 'a')
   work.reject(3, tooLarge)
   work.reject(1, tooLarge)
-  assert.deepEqual([0, 2].map(index => work.isOpen(index)), [true, false])
+  assert.deepEqual(
+    [0, 2].map(index => work.isOpen(index)),
+    [true, false],
+  )
 })
 
 test('events are listed by partition, each list in the order of the batch', () => {
@@ -138,17 +156,28 @@ test('events are listed by partition, each list in the order of the batch', () =
   const work = batchOf(...keys)
   const lists = work.byPartition(new Map([['orders', 4]]))
   const listed = lists.flatMap(({ indices }) => indices)
-  assert.deepEqual([...listed].sort((a, b) => a - b), [...keys.keys()])
+  assert.deepEqual(
+    [...listed].sort((a, b) => a - b),
+    [...keys.keys()],
+  )
   for (const { topic, partition, indices } of lists) {
     assert.equal(topic, 'orders')
-    assert.deepEqual(indices, [...indices].sort((a, b) => a - b))
+    assert.deepEqual(
+      indices,
+      [...indices].sort((a, b) => a - b),
+    )
     for (const index of indices) assert.equal(partitionOfKey(keys[index] ?? '', 4), partition)
   }
 })
 
 test('the same partition of two topics makes two lists', () => {
   const work = new PublishBatch(sampleEvents([{ topic: 'one' }, { topic: 'two' }]))
-  const lists = work.byPartition(new Map([['one', 1], ['two', 1]]))
+  const lists = work.byPartition(
+    new Map([
+      ['one', 1],
+      ['two', 1],
+    ]),
+  )
   assert.deepEqual(
     lists.map(({ topic, partition, indices }) => ({ topic, partition, indices })),
     [
@@ -166,9 +195,15 @@ test('events of a topic that cannot be looked up have its fault, the others are 
       { topic: 'missing', key: 'a' },
     ]),
   )
-  const partitions = new Map<string, number | Fault>([['missing', missing], ['orders', 1]])
+  const partitions = new Map<string, number | Fault>([
+    ['missing', missing],
+    ['orders', 1],
+  ])
   const lists = work.byPartition(partitions)
-  assert.deepEqual(lists.map(({ indices }) => indices), [[1]])
+  assert.deepEqual(
+    lists.map(({ indices }) => indices),
+    [[1]],
+  )
   const [first, second, third] = work.outcomes
   assert.ok(first?.kind === 'unknown' && third?.kind === 'unknown')
   assert.deepEqual([first.code, first.scope], ['UNKNOWN_TOPIC_OR_PARTITION', 'topic'])

@@ -63,12 +63,15 @@ test('headers that are no object of strings are refused with the name, never the
     ['"12345"', /must be a JSON object/],
   ]
   for (const [headersJson, message] of bad) {
-    assert.throws(() => encodeRecord(sampleEvent({ headersJson })), (error: unknown) => {
-      assert.ok(error instanceof TypeError)
-      assert.match(error.message, message)
-      assert.doesNotMatch(error.message, /12345/)
-      return true
-    })
+    assert.throws(
+      () => encodeRecord(sampleEvent({ headersJson })),
+      (error: unknown) => {
+        assert.ok(error instanceof TypeError)
+        assert.match(error.message, message)
+        assert.doesNotMatch(error.message, /12345/)
+        return true
+      },
+    )
   }
 })
 

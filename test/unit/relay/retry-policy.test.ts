@@ -18,7 +18,12 @@ test('a refused event is tried again, after pauses that grow', () => {
     const event = sampleEvent({ attempts })
     const failure = failureOf(event, refused, policy, nearlyOne)
     const { retryDelayMs, ...facts } = failure
-    assert.deepEqual(facts, { event, kind: 'retry', reason: 'invalid_record', error: 'not this way' })
+    assert.deepEqual(facts, {
+      event,
+      kind: 'retry',
+      reason: 'invalid_record',
+      error: 'not this way',
+    })
     return retryDelayMs
   })
   assert.deepEqual(delays, [99, 199, 399])

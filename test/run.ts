@@ -43,6 +43,8 @@ async function main(filters: readonly string[]): Promise<number> {
     tell(`PostgreSQL and Kafka are ready (${parts.kind})`)
     process.env.DATABASE_URL = parts.databaseUrl
     process.env.KAFKA_BROKERS = parts.kafkaBrokers
+    // Tests that break a broker start their own in the same way.
+    process.env.PARTS_KIND = parts.kind
     // They are about starting parts alone; what is tested refuses settings that it does not know.
     delete process.env.SLUICE_CACHE
     delete process.env.SLUICE_INFRA

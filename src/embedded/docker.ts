@@ -8,7 +8,7 @@ import { awaitProbe, probeKafka, probePostgres } from './readiness.ts'
 import type { StartContext, Started } from './started.ts'
 
 const POSTGRES_IMAGE = 'postgres:17-alpine'
-const KAFKA_IMAGE = 'apache/kafka:4.1.0'
+export const KAFKA_IMAGE = 'apache/kafka:4.1.0'
 
 const DAEMON_TIMEOUT_MS = 10_000
 const PULL_TIMEOUT_MS = 10 * 60_000

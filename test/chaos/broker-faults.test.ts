@@ -58,7 +58,7 @@ test('a broker that answers nothing: a stop keeps to its grace, and nothing is l
   const env = replicaEnv(url, kafka)
   const first = await startReplica(t, { ...env, SLUICE_SHUTDOWN_GRACE_MS: '4000' })
   await until(async () => shop.committed() > 600, { deadlineMs: 30_000, what: 'events flow' })
-  kafka.freeze()
+  await kafka.freeze()
   const before = shop.committed()
   await until(async () => shop.committed() > before + 100, {
     deadlineMs: 30_000,
@@ -69,7 +69,7 @@ test('a broker that answers nothing: a stop keeps to its grace, and nothing is l
   t.diagnostic(`stopped in ${Math.round(performance.now() - stopMs)} ms`)
   const [lanes] = await sql`select count(*)::int as owned from outbox.lanes where owner is not null`
   assert.equal(lanes?.owned, 0)
-  kafka.thaw()
+  await kafka.thaw()
   await startReplica(t, env)
   await shop.close()
   const { duplicates, lost, phantom, mutated, outOfOrder } = await shop.verdict(60_000)

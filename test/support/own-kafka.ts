@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { cacheFolder } from '../../src/embedded/cache-folder.ts'
 import { startEmbeddedKafka } from '../../src/embedded/embedded-kafka.ts'
+import { freePort } from '../../src/embedded/free-port.ts'
 import { findJava } from '../../src/embedded/java.ts'
 import { kafkaJars } from '../../src/embedded/kafka-jars.ts'
 import { PartProcess } from '../../src/embedded/part-process.ts'
@@ -20,11 +21,44 @@ export interface OwnKafka {
   kill(): Promise<void>
   restart(): Promise<void>
   /** Connections stay open and nothing is answered. */
-  freeze(): void
-  thaw(): void
+  freeze(): Promise<void>
+  thaw(): Promise<void>
 }
 
+/** In Docker when the shared parts are there, so that Java is needed only where Docker is not. */
 export async function startOwnKafka(t: Scope): Promise<OwnKafka> {
+  return process.env.PARTS_KIND === 'docker' ? startContainer(t) : startProcess(t)
+}
+
+async function startContainer(t: Scope): Promise<OwnKafka> {
+  const { findDocker, KAFKA_IMAGE } = await import('../../src/embedded/docker.ts')
+  const { Containers } = await import('../../src/embedded/docker-containers.ts')
+  const docker = await findDocker()
+  if (!docker) throw new Error('Docker does not answer any more')
+  const { signal } = new AbortController()
+  const containers = new Containers(docker, signal)
+  cleanup(t, () => containers.remove())
+  const port = await freePort()
+  const part = await containers.startKafka(KAFKA_IMAGE, { host: containers.host, port })
+  const address = `${containers.host}:${port}`
+  const [id = ''] = containers.ids
+  const container = docker.container.getById(id)
+  const answers = () =>
+    awaitProbe(() => probeKafka(address), { part, timeoutMs: START_TIMEOUT_MS, signal })
+  await answers()
+  return {
+    brokers: [address],
+    kill: () => container.kill({ signal: 'SIGKILL' }),
+    freeze: () => container.pause(),
+    thaw: () => container.unpause(),
+    restart: async () => {
+      await container.start()
+      await answers()
+    },
+  }
+}
+
+async function startProcess(t: Scope): Promise<OwnKafka> {
   const folder = await mkdtemp(join(tmpdir(), 'sluice-own-kafka-'))
   const stopping = new AbortController()
   const context: StartContext = {
@@ -35,7 +69,9 @@ export async function startOwnKafka(t: Scope): Promise<OwnKafka> {
     signal: stopping.signal,
   }
   let { pid, ended, address } = await startEmbeddedKafka(context)
-  const signal = (name: NodeJS.Signals) => process.kill(pid, name)
+  const signal = (name: NodeJS.Signals) => {
+    process.kill(pid, name)
+  }
   const kill = async () => {
     signal('SIGKILL')
     await ended
@@ -47,8 +83,12 @@ export async function startOwnKafka(t: Scope): Promise<OwnKafka> {
   return {
     brokers: [address],
     kill,
-    freeze: () => signal('SIGSTOP'),
-    thaw: () => signal('SIGCONT'),
+    freeze: async () => {
+      signal('SIGSTOP')
+    },
+    thaw: async () => {
+      signal('SIGCONT')
+    },
     restart: async () => {
       const home = join(folder, 'kafka')
       const part = PartProcess.start({

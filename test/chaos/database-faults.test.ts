@@ -7,6 +7,7 @@ import { kafkaBrokers } from '../support/parts.ts'
 import { openShop } from '../support/shop-run.ts'
 
 const TERMINATIONS = 60
+const ROUNDS_MAX = 300
 
 test('connections terminated again and again: the relay lives on, nothing is lost or out of order', async t => {
   const { url, sql } = await createDatabase(t)
@@ -19,7 +20,7 @@ test('connections terminated again and again: the relay lives on, nothing is los
     SLUICE_RETENTION: '1h',
   })
   let terminated = 0
-  for (let round = 0; round < TERMINATIONS; round++) {
+  for (let round = 0; terminated < TERMINATIONS && round < ROUNDS_MAX; round++) {
     const rows = await sql`
       select pg_terminate_backend(pid) from pg_stat_activity
       where application_name like 'sluice %' and application_name <> 'sluice test' and datname = current_database()`
@@ -33,7 +34,7 @@ test('connections terminated again and again: the relay lives on, nothing is los
     `${committed} events, ${terminated} connections terminated, ${duplicates} duplicates`,
   )
   assert.equal(replica.ended, false, replica.log)
-  assert.ok(terminated > TERMINATIONS)
+  assert.ok(terminated >= TERMINATIONS)
   assert.deepEqual(
     { lost, phantom, mutated, outOfOrder },
     { lost: 0, phantom: 0, mutated: 0, outOfOrder: 0 },

@@ -31,6 +31,8 @@ export async function startOwnKafka(t: Scope): Promise<OwnKafka> {
 }
 
 async function startContainer(t: Scope): Promise<OwnKafka> {
+  // The container is removed below; the image of testcontainers' own reaper need not be at hand.
+  process.env.TESTCONTAINERS_RYUK_DISABLED = 'true'
   const { findDocker, KAFKA_IMAGE } = await import('../../src/embedded/docker.ts')
   const { Containers } = await import('../../src/embedded/docker-containers.ts')
   const docker = await findDocker()

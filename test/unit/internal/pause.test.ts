@@ -9,9 +9,9 @@ const late = () => new Error('the pause did not end')
 
 test('a pause lasts as long as asked', async () => {
   const startedMs = monotonicMs()
-  await pause(20, new AbortController().signal)
-  // Timers count in whole milliseconds of a clock of their own.
-  assert.ok(monotonicMs() - startedMs >= 19)
+  await pause(150, new AbortController().signal)
+  // Node's timers count from the start of a turn of its event loop, so they may seem to end early.
+  assert.ok(monotonicMs() - startedMs >= 100)
 })
 
 test('a pause ends at once when its signal is aborted, without an error', async () => {

@@ -47,12 +47,10 @@ const FAULTS_OF_PRODUCER: Readonly<Record<string, 'cluster' | 'topic'>> = {
   UNSUPPORTED_VERSION: 'cluster',
 }
 
-/** kafkajs raises these while it encodes a record, before anything is sent. */
-const ENCODING_ERRORS = new Set(['TypeError', 'RangeError'])
-
 /**
  * Tells whose fault an error of kafkajs is. Total: whatever is not known is the way's, because an event must never
- * be buried for something that it may not have caused.
+ * be buried for something that it may not have caused. That includes a TypeError or RangeError: records are handed
+ * over as strings and Buffers, so it is a garbled answer that kafkajs could not read, not an event.
  */
 export function faultOf(error: unknown): Fault {
   const chain = chainOf(error)
@@ -73,16 +71,6 @@ export function faultOf(error: unknown): Fault {
   }
   const code = chain.at(-1)?.name ?? 'unknown_error'
   return { of: 'way', code, message, fault: 'broker', scope: 'cluster' }
-}
-
-/**
- * The same for an error of a send, where what kafkajs cannot encode is an event's fault. Before that, while connecting
- * or looking topics up, such an error is a garbled answer's.
- */
-export function faultOfSend(error: unknown): Fault {
-  const fault = faultOf(error)
-  if (fault.of === 'event' || !ENCODING_ERRORS.has(fault.code)) return fault
-  return { of: 'event', code: 'not_encodable', message: fault.message, permanent: false }
 }
 
 function chainOf(error: unknown): Error[] {

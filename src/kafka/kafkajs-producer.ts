@@ -4,7 +4,7 @@ import { monotonicMs } from '../internal/monotonic.ts'
 import type { OutboxEvent } from '../outbox/event.ts'
 import type { Outcome, Producer } from '../relay/producer.ts'
 import { type KafkaConnection, openKafka } from './connection.ts'
-import { type Fault, faultOf, faultOfSend } from './fault.ts'
+import { type Fault, faultOf } from './fault.ts'
 import { expired, KafkajsSession } from './kafkajs-session.ts'
 import { type EventFault, type PartitionList, PublishBatch } from './publish-batch.ts'
 import { TopicDirectory } from './topic-directory.ts'
@@ -117,7 +117,7 @@ export class KafkajsProducer implements Producer {
       })
       return true
     } catch (error) {
-      const fault = faultOfSend(error)
+      const fault = faultOf(error)
       if (fault.of === 'event') return this.#narrow(session, work, list, chunk, untilMs, fault)
       session.retire()
       this.#topics.forget(topic)

@@ -85,7 +85,7 @@ export interface OutboxAdapter {
 
   /**
    * Extends the leases of a reservation that takes longer than planned.
-   * @returns the new `trustedUntilMs`; the old one when a lane has been lost.
+   * @returns the new `trustedUntilMs`; 0 when a lane has been lost, and nothing may be sent any more
    */
   renew(reservation: Reservation, reserveDurationMs: number): Promise<number>
 

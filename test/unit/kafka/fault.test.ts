@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { faultOf, faultOfSend } from '../../../src/kafka/fault.ts'
+import { faultOf } from '../../../src/kafka/fault.ts'
 import { expired } from '../../../src/kafka/kafkajs-session.ts'
 
 const require = createRequire(import.meta.url)
@@ -128,26 +128,11 @@ test('refused credentials are the producer’s fault, whatever the mechanism say
   assert.deepEqual(fault, { of: 'way', code, fault: 'producer', scope: 'cluster' })
 })
 
-test('what kafkajs cannot encode is the event’s fault, but may be tried again', async () => {
-  for (const error of [new TypeError('not a string'), new RangeError('out of range')]) {
-    const { message: _, ...fault } = faultOfSend(await thrown(error))
-    assert.deepEqual(fault, { of: 'event', code: 'not_encodable', permanent: false })
+test('an answer that kafkajs cannot read is the brokers’ fault, not an event’s', async () => {
+  for (const error of [new TypeError('not a string'), new RangeError('out of bounds')]) {
+    const { message: _, ...fault } = faultOf(await thrown(error))
+    assert.deepEqual(fault, { of: 'way', code: error.name, fault: 'broker', scope: 'cluster' })
   }
-})
-
-test('the same error before anything is sent is the brokers’ fault', async () => {
-  const garbled = await thrown(new RangeError('out of bounds'))
-  const { message: _, ...fault } = faultOf(garbled)
-  assert.deepEqual(fault, { of: 'way', code: 'RangeError', fault: 'broker', scope: 'cluster' })
-})
-
-test('in a send, errors of other kinds are whose they are elsewhere', async () => {
-  for (const { type } of errorCodes) {
-    const error = await ofProtocol(type)
-    assert.deepEqual(faultOfSend(error), faultOf(error))
-  }
-  const late = expired('publishing')
-  assert.deepEqual(faultOfSend(late), faultOf(late))
 })
 
 test('whatever else may be thrown is the way’s fault: no event is buried for it', () => {

@@ -15,9 +15,8 @@ test('a rate is kept on average', async () => {
 
 test('without a rate nothing waits', async () => {
   const pacer = new Pacer(undefined)
-  const startedAtMs = performance.now()
-  for (let n = 0; n < 10_000; n++) await pacer.take(1_000, never)
-  assert.ok(performance.now() - startedAtMs < 2_000)
+  // At any finite rate this would not end within the run's time limit.
+  for (let n = 0; n < 10_000; n++) await pacer.take(1e12, never)
 })
 
 test('an aborted signal ends the wait', async () => {

@@ -4,27 +4,24 @@
  */
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
+import { openPool } from './create-producer.ts'
 import { describeError, SluiceError } from './errors.ts'
 import type { RelayEvent, RelayListener } from './events.ts'
 import { withDeadline } from './internal/deadline.ts'
 import { monotonicMs } from './internal/monotonic.ts'
-import { packageVersion } from './internal/package-version.ts'
 import { Supervisor } from './internal/supervisor.ts'
 import { loadOptions, type Options } from './options.ts'
 import type { OutboxAdapter } from './outbox/adapter.ts'
 import { type Backlog, measureBacklog } from './outbox/backlog.ts'
-import { BreakerBoard } from './outbox/breaker-board.ts'
-import { Database } from './outbox/database.ts'
-import { PostgresAdapter } from './outbox/postgres-adapter.ts'
-import { keepRetention } from './outbox/retention.ts'
-import { awaitSchema } from './outbox/schema-check.ts'
+import { PostgresOutbox } from './postgres-outbox.ts'
 import type { Producer } from './relay/producer.ts'
 import { PublishPool } from './relay/publish-pool.ts'
 import { Relay } from './relay/relay.ts'
 import type { Log } from './telemetry/log.ts'
+import { logRelayEvents } from './telemetry/log-relay-events.ts'
 
 export interface OutboxSettings {
-  /** Default: silence. */
+  /** Gets the relay's log lines, as `sluice run` writes them. Default: silence. */
   readonly logger?: Log
   /** Default: kafkajs on worker threads. A producer that is given stays the caller's to close. */
   readonly producer?: Producer
@@ -34,6 +31,11 @@ export interface OutboxSettings {
   readonly config?: Partial<Options>
   /** Called with everything that becomes true. Must not throw and must return at once. */
   readonly listeners?: readonly RelayListener[]
+  /**
+   * Publish from this database although its outbox is bound to another server, database or Kafka cluster: for a copy
+   * that has become the original. Default false: such a start is refused.
+   */
+  readonly adopt?: boolean
 }
 
 export interface Outbox extends AsyncDisposable {
@@ -83,18 +85,21 @@ class RunningOutbox implements Outbox {
   readonly #stopping = new AbortController()
   readonly #supervisor = new Supervisor(this.#stopping.signal)
   readonly #complete: () => void
-  #database: Database | null = null
+  #postgres: PostgresOutbox | null = null
   #adapter: OutboxAdapter | null = null
   #producer: Producer | null = null
   #relay: Relay | null = null
   #stopped: Promise<void> | null = null
   #started = false
+  /** The Kafka cluster that has answered, as long as the outbox is not bound to one. */
+  #clusterToBind: string | null = null
 
   constructor(settings: OutboxSettings, options: Readonly<Options>) {
     this.#settings = settings
     this.#options = options
     this.#log = settings.logger ?? SILENT
-    this.#listeners = [...(settings.listeners ?? [])]
+    const { logger, listeners = [] } = settings
+    this.#listeners = [...(logger ? [logRelayEvents(logger)] : []), ...listeners]
     let complete = () => {}
     const stopped = new Promise<void>(resolve => {
       complete = resolve
@@ -109,7 +114,7 @@ class RunningOutbox implements Outbox {
   }
 
   async backlog(): Promise<Backlog | null> {
-    return this.#database && measureBacklog(this.#database)
+    return this.#postgres && measureBacklog(this.#postgres.database)
   }
 
   async start(): Promise<void> {
@@ -150,7 +155,7 @@ class RunningOutbox implements Outbox {
     // 3. The lanes are given up and the replica leaves the list.
     await this.#quietly('giving the lanes up', this.#adapter?.stop(), Math.max(leftMs(), 200))
     // 4. The connections close.
-    await this.#quietly('closing the database', this.#database?.stop(), Math.max(leftMs(), 200))
+    await this.#quietly('closing the database', this.#postgres?.close(), Math.max(leftMs(), 200))
     this.#complete()
   }
 
@@ -163,41 +168,49 @@ class RunningOutbox implements Outbox {
     }
   }
 
-  async #openPostgres(): Promise<PostgresAdapter> {
-    const { databaseUrl, slots, reserveMs, retentionMs } = this.#options
-    const database = new Database({
-      url: databaseUrl,
-      applicationName: `sluice ${this.replica}`,
-      // One for each slot's confirm, and for: reserving, lane leases, the board, retention.
-      connectionsMax: slots + 4,
-      statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+  async #openPostgres(): Promise<OutboxAdapter> {
+    this.#postgres = new PostgresOutbox({
+      options: this.#options,
+      replica: this.replica,
+      adopt: this.#settings.adopt ?? false,
+      log: this.#log,
+      emit: this.#emit,
+      onSurvey: ({ breakersElsewhere }) => {
+        this.#relay?.suspect(breakersElsewhere)
+        this.#bindCluster()
+      },
+      supervisor: this.#supervisor,
+      stop: this.#stopping.signal,
     })
-    this.#database = database
-    await awaitSchema(database, this.#log, this.#stopping.signal)
-    const identity = { replica: this.replica, host: hostname(), version: packageVersion() }
-    this.#listeners.push(new BreakerBoard(database, this.replica).listener)
-    const stop = this.#stopping.signal
-    const pruning = keepRetention(database, retentionMs, this.#log, stop)
-    this.#supervisor.watch('retention', pruning)
-    const emit = this.#emit
-    const adapter = new PostgresAdapter({ database, identity, reserveMs, retentionMs, emit })
-    this.#supervisor.watch('lane leases', adapter.completed)
-    return adapter
+    this.#listeners.push(this.#postgres.listener)
+    return this.#postgres.open()
   }
 
   #openPool(): PublishPool {
-    const { kafka, workers, slots, publishTimeoutMs, messageBytesMax } = this.#options
-    const { client: _, ...connection } = kafka
-    const producer = { connection, requestTimeoutMs: publishTimeoutMs, messageBytesMax }
-    return new PublishPool({ threads: workers, batchesMax: slots, producer })
+    const pool = openPool(this.#options, clusterId => {
+      this.#clusterToBind = clusterId
+    })
+    if (this.#postgres?.clusterId) pool.expectCluster(this.#postgres.clusterId)
+    return pool
+  }
+
+  /** From then on, a thread that finds another cluster sends nothing to it. What fails is tried at the next survey. */
+  #bindCluster(): void {
+    const [clusterId, postgres, pool] = [this.#clusterToBind, this.#postgres, this.#producer]
+    if (clusterId === null || !postgres || !(pool instanceof PublishPool)) return
+    this.#clusterToBind = null
+    postgres.bindCluster(clusterId).then(
+      bound => pool.expectCluster(bound),
+      error => {
+        this.#clusterToBind = clusterId
+        this.#log.warn({ err: describeError(error) }, 'the Kafka cluster could not be bound yet')
+      },
+    )
   }
 
   readonly #emit = (event: RelayEvent): void => {
     for (const listener of this.#listeners) listener(event)
   }
 }
-
-/** The server ends a statement of the relay after this time. */
-const STATEMENT_TIMEOUT_MS = 5_000
 
 const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {} }

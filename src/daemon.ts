@@ -14,12 +14,13 @@ import { Supervisor } from './internal/supervisor.ts'
 import type { Options } from './options.ts'
 import type { Backlog } from './outbox/backlog.ts'
 import type { Log } from './telemetry/log.ts'
-import { logRelayEvents } from './telemetry/log-relay-events.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 
 export interface DaemonParts {
   readonly log: Log
   readonly listeners?: readonly RelayListener[]
+  /** As `OutboxSettings.adopt`. */
+  readonly adopt?: boolean
 }
 
 /** How often the backlog is looked at, for `/metrics` and `/readyz`. */
@@ -54,14 +55,15 @@ export class Daemon implements AsyncDisposable {
   #backlog: Backlog | null = null
   #started = false
 
-  constructor(options: Options, { log, listeners = [] }: DaemonParts) {
+  constructor(options: Options, { log, listeners = [], adopt = false }: DaemonParts) {
     this.#options = options
     this.#log = log
     this.#metrics = createMetrics({ version: packageVersion(), kafkaClient: options.kafka.client })
     this.#outbox = createOutbox({
       config: options,
       logger: log,
-      listeners: [this.#metrics.listener, logRelayEvents(log), ...listeners],
+      adopt,
+      listeners: [this.#metrics.listener, ...listeners],
     })
     this.completed = Promise.race([this.#outbox.completed, this.#supervisor.died])
     this.completed.catch(() => {})

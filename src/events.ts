@@ -60,9 +60,11 @@ export type RelayEvent =
       readonly reason: string
       readonly error: string
     }
+  /** Rows were found where the low-water mark says that none can be; they are read from now on. */
+  | { readonly kind: 'below_low_water'; readonly lanes: readonly number[] }
   | {
       readonly kind: 'breaker_changed'
-      /** `cluster`, or `topic:<name>`. */
+      /** `cluster`, `database`, or `topic:<name>`. */
       readonly breaker: string
       readonly state: BreakerState
       readonly reason: string

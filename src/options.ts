@@ -5,7 +5,7 @@ import { readSettings } from './options/settings.ts'
 
 /** Where and how Kafka is reached. `brokers` is empty only when the caller said that Kafka is not needed. */
 export interface KafkaOptions extends KafkaConnection {
-  readonly client: 'kafkajs'
+  readonly client: 'kafkajs' | 'platformatic'
 }
 
 export interface HttpOptions {
@@ -45,6 +45,12 @@ export interface Options {
   readonly attemptsMax: number
   readonly retryBaseMs: number
   readonly retryMaxMs: number
+  /** Whether writers wake a relay that sleeps. */
+  readonly doorbell: 'auto' | 'on' | 'off'
+  /** Where dead letters are published too; null: nowhere. */
+  readonly deadLetterTopic: string | null
+  /** Topics whose keys stop at a dead letter; `*` for all. */
+  readonly blockingTopics: readonly string[]
   /** Largest record batch sent to a broker. */
   readonly messageBytesMax: number
   /** How often an open breaker is probed. */

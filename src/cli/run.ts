@@ -12,14 +12,18 @@ export function register(program: Command, context: CliContext): void {
     .command('run')
     .description('publish the events of the outbox until SIGTERM or SIGINT, then drain')
     .option('--print-config', 'print the options in effect as JSON, secrets masked, and end')
+    .option(
+      '--adopt',
+      'publish from this database although its outbox belongs to another server or cluster',
+    )
     .addHelpText('after', () => `\n${printHelp()}`)
-    .action(async (flags: { printConfig?: true }) => {
+    .action(async (flags: { printConfig?: true; adopt?: true }) => {
       const options = context.loadOptions(['database', 'kafka'])
       if (flags.printConfig) {
         context.stdout.write(`${JSON.stringify(describeOptions(options), null, 2)}\n`)
         return
       }
-      await runDaemon(options, createLogger(options.logLevel))
+      await runDaemon(options, createLogger(options.logLevel), flags.adopt ?? false)
     })
 }
 
@@ -28,8 +32,8 @@ export function register(program: Command, context: CliContext): void {
  * what was in flight may then be published again by another replica.
  * @throws what the daemon died of, once everything has stopped
  */
-async function runDaemon(options: Options, log: Log): Promise<void> {
-  const daemon = new Daemon(options, { log })
+async function runDaemon(options: Options, log: Log, adopt: boolean): Promise<void> {
+  const daemon = new Daemon(options, { log, adopt })
   const asked = new AbortController()
   const onSignal = (signal: NodeJS.Signals) => {
     if (asked.signal.aborted) {

@@ -18,6 +18,9 @@ export function composeOptions(
     kafka: Object.freeze(overrides.kafka ?? kafka(settings, needs, faults)),
     slots: numbers.slots ?? Math.min(2 * numbers.workers, 64),
     publishTimeoutMs: numbers.publishTimeoutMs ?? Math.floor(numbers.reserveMs / 2),
+    doorbell: overrides.doorbell ?? settings.doorbell ?? 'auto',
+    deadLetterTopic: overrides.deadLetterTopic ?? settings.deadLetterTopic ?? null,
+    blockingTopics: overrides.blockingTopics ?? settings.blockingTopics ?? [],
     http: overrides.http === undefined ? http(settings) : Object.freeze(overrides.http),
     logLevel: overrides.logLevel ?? settings.logLevel ?? 'info',
   }

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { topicFault } from '../outbox/topic-name.ts'
 
 /** A value, or what the text should have been: the end of a sentence that starts with "X must be". */
 export type Parsed<T> =
@@ -52,6 +53,22 @@ export function duration(maxMs: number): Parse<number> {
     return valueMs <= maxMs
       ? good(valueMs)
       : bad(`0 or a whole number with a unit, such as 30m, 24h or 7d, up to ${maxMs / UNIT_MS.d}d`)
+  }
+}
+
+export function topicName(): Parse<string> {
+  return given => {
+    const fault = topicFault(given)
+    return fault === null ? good(given) : bad(`a topic's name; this one ${fault}`)
+  }
+}
+
+/** A comma list of topics, or `*` for all of them. */
+export function topicList(): Parse<readonly string[]> {
+  return given => {
+    const list = given.split(',').map(one => one.trim())
+    const fault = list.map(one => (one === '*' ? null : topicFault(one))).find(one => one !== null)
+    return fault === undefined ? good(list) : bad(`a comma list of topics, or *; one ${fault}`)
   }
 }
 

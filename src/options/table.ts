@@ -10,6 +10,8 @@ import {
   pemFile,
   postgresUrl,
   text,
+  topicList,
+  topicName,
 } from './parsers.ts'
 
 export interface Option<T = unknown> {
@@ -93,9 +95,9 @@ export const optionTable = {
   client: option({
     section: 'Kafka',
     names: ['KAFKA_CLIENT'],
-    parse: choice(['kafkajs']),
+    parse: choice(['kafkajs', 'platformatic']),
     fallback: 'kafkajs',
-    doc: 'The library that talks to Kafka.',
+    doc: 'The library that talks to Kafka: kafkajs, or platformatic (@platformatic/kafka), which needs less CPU.',
   }),
   clientId: option({
     section: 'Kafka',
@@ -193,6 +195,13 @@ export const optionTable = {
     [100, 5, 60_000],
     'Longest pause between polls of an idle outbox. Too low: idle load on the database. Too high: the first event after a silence waits that long.',
   ),
+  doorbell: option({
+    section: 'Relay',
+    names: ['SLUICE_DOORBELL'],
+    parse: choice(['auto', 'on', 'off']),
+    fallback: 'auto',
+    doc: 'Whether writers wake a relay that sleeps, by NOTIFY: on, off, or auto: on unless the server allows two-phase commit, since a transaction that has rung cannot be prepared. off: the first event after a silence waits up to SLUICE_POLL_MS.',
+  }),
   retentionMs: option({
     section: 'Relay',
     names: ['SLUICE_RETENTION'],
@@ -215,6 +224,22 @@ export const optionTable = {
     [300_000, 1, 86_400_000],
     'Longest pause between two tries of an event. Too low: attempts are spent within a short fault. Too high: a cured event, and its key, wait longer.',
   ),
+  deadLetterTopic: option({
+    section: 'Relay',
+    names: ['SLUICE_DEAD_LETTER_TOPIC'],
+    parse: topicName(),
+    fallback: null,
+    fallbackNote: 'none',
+    doc: 'A topic to which dead letters are published too, with their reason in headers sluice-dead-*. They stay in outbox.dead_letters all the same.',
+  }),
+  blockingTopics: option({
+    section: 'Relay',
+    names: ['SLUICE_BLOCK_AFTER_DEAD_LETTER'],
+    parse: topicList(),
+    fallback: null,
+    fallbackNote: 'none',
+    doc: 'Comma list of topics, or *, whose keys stop at a dead letter: later events of its key wait until it is requeued or discarded. Elsewhere the key goes on without it.',
+  }),
   messageBytesMax: count(
     'SLUICE_MESSAGE_BYTES',
     [1_000_000, 1_024, 100_000_000],

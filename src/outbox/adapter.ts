@@ -22,7 +22,7 @@ export interface Reservation {
 export interface ReserveOptions {
   /** Topics whose events stay where they are for now; other topics go on. */
   readonly exceptTopics: readonly string[]
-  /** Upper limit of the payload bytes of one reservation. At least one event is returned all the same. */
+  /** Payload bytes of one reservation: no event is added to one that has reached them. */
   readonly bytesMax: number
 }
 
@@ -44,6 +44,11 @@ export interface FailedEvent {
   readonly error: string
   /** How long the event, and its key with it, waits before the next attempt. 0 for `dead`. */
   readonly retryDelayMs: number
+  /**
+   * A dead letter behind which later events of its topic and key wait until someone has requeued or discarded it.
+   * Default false.
+   */
+  readonly blocksKey?: boolean
 }
 
 export interface Settled {
@@ -51,6 +56,8 @@ export interface Settled {
   readonly settled: number
   /** Rows that a stale epoch, or someone else's hand, kept this call from changing. */
   readonly fenced: number
+  /** Of `confirmFailed`, when only some of the refusals were recorded: the ids of those events. */
+  readonly ids?: ReadonlySet<string>
 }
 
 /**
@@ -88,6 +95,12 @@ export interface OutboxAdapter {
    * @returns the new `trustedUntilMs`; 0 when a lane has been lost, and nothing may be sent any more
    */
   renew(reservation: Reservation, reserveDurationMs: number): Promise<number>
+
+  /**
+   * Optional: waits until new events may be there, `withinMs` at the longest; resolves early too when the signal is
+   * aborted. It may resolve sooner without a reason. Without it the relay polls alone. Never rejects.
+   */
+  awaitEvents?(withinMs: number, signal: AbortSignal): Promise<void>
 
   /** Ends a reservation. Events that were neither confirmed nor failed will be reserved again. Never rejects. */
   release(reservation: Reservation): void

@@ -18,7 +18,8 @@ export class BreakerBoard {
   }
 
   readonly listener = (event: RelayEvent): void => {
-    if (event.kind !== 'breaker_changed') return
+    // The database's own cannot be written where it would be read.
+    if (event.kind !== 'breaker_changed' || event.breaker === 'database') return
     this.#changed.set(event.breaker, { state: event.state, reason: event.reason })
     if (this.#writing.size > 0) return
     this.#writing.add(() => this.#write()).catch(() => {})

@@ -1,6 +1,9 @@
 import postgres from 'postgres'
-import { SluiceError } from '../errors.ts'
+import { describeError, SluiceError } from '../errors.ts'
 import { withDeadline } from '../internal/deadline.ts'
+import { DestinationBreaker, type DestinationState } from '../internal/destination-breaker.ts'
+import { connectionFault, NoAnswerError, serverAnswered } from './connection-fault.ts'
+import { pacedSockets } from './paced-sockets.ts'
 
 export type Sql = postgres.Sql
 
@@ -10,23 +13,31 @@ export interface DatabaseOptions {
   readonly connectionsMax: number
   /** The server ends a statement after this time. */
   readonly statementTimeoutMs: number
+  /** While the server cannot be reached, one statement in this time is tried; the others fail at once. */
+  readonly breakerResetMs?: number
+  readonly onBreaker?: (state: DestinationState, reason: string) => void
 }
 
 /** How much longer than the server we wait: past it the connection itself must be dead. */
 const ANSWER_MARGIN_MS = 2_000
+const BREAKER_RESET_MS = 1_000
 
 /**
  * The relay's connections to PostgreSQL. Every statement has a deadline: the server's `statement_timeout` for a
  * slow one, and our own for a connection that no longer answers, because postgres.js waits for ever on a
- * half-open socket. After such a silence the whole pool is replaced.
+ * half-open socket. After such a silence the whole pool is replaced. A circuit breaker keeps the relay's loops from
+ * hammering a server that is not there.
  */
 export class Database {
   readonly #options: DatabaseOptions
+  readonly #breaker: DestinationBreaker
   #sql: Sql
   #stopped = false
 
   constructor(options: DatabaseOptions) {
     this.#options = options
+    const { breakerResetMs = BREAKER_RESET_MS, onBreaker = () => {} } = options
+    this.#breaker = new DestinationBreaker(breakerResetMs, onBreaker)
     this.#sql = this.#open()
   }
 
@@ -37,21 +48,36 @@ export class Database {
    */
   async run<T>(what: string, statement: (sql: Sql) => PromiseLike<T>): Promise<T> {
     if (this.#stopped) throw new SluiceError('lifecycle', `${what}: the database is closed`)
+    const breaker = this.#breaker
+    if (breaker.shut) throw failed(what, new Error(`not tried: ${breaker.reason}`))
+    const probes = !breaker.closed
+    if (probes) breaker.probe()
+    try {
+      const result = await this.#answered(statement)
+      breaker.succeed()
+      return result
+    } catch (cause) {
+      const fault = connectionFault(cause)
+      if (fault) breaker.fail(describeError(fault))
+      else if (serverAnswered(cause)) breaker.succeed()
+      throw cause instanceof SluiceError ? cause : failed(what, cause)
+    } finally {
+      if (probes) breaker.probeEnded()
+    }
+  }
+
+  async #answered<T>(statement: (sql: Sql) => PromiseLike<T>): Promise<T> {
     const sql = this.#sql
     const answerMs = this.#options.statementTimeoutMs + ANSWER_MARGIN_MS
-    try {
-      return await withDeadline(statement(sql), answerMs, () => {
-        this.#replace(sql)
-        return new Error(`no answer from PostgreSQL within ${answerMs} ms`)
-      })
-    } catch (cause) {
-      if (cause instanceof SluiceError) throw cause
-      throw new SluiceError('database', `${what} failed`, { cause, retryable: true })
-    }
+    return withDeadline(statement(sql), answerMs, () => {
+      this.#replace(sql)
+      return new NoAnswerError(answerMs)
+    })
   }
 
   async stop(): Promise<void> {
     this.#stopped = true
+    this.#breaker.stop()
     await this.#sql.end({ timeout: 1 })
   }
 
@@ -70,6 +96,7 @@ export class Database {
       max_lifetime: 60 * 30,
       // Bounded, so that a database that comes back is found within about a second.
       backoff: retries => Math.min(1, 0.05 * 2 ** Math.min(retries, 6)) * (0.5 + Math.random() / 2),
+      socket: pacedSockets(),
       fetch_types: false,
       onnotice: () => {},
       connection: {
@@ -84,6 +111,10 @@ export class Database {
         enable_seqscan: 'off',
         enable_bitmapscan: 'off',
       } as Record<string, string | number>,
-    }) as Sql
+    } as postgres.Options<Record<string, never>>) as Sql
   }
+}
+
+function failed(what: string, cause: unknown): SluiceError {
+  return new SluiceError('database', `${what} failed`, { cause, retryable: true })
 }

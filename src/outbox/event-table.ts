@@ -1,91 +1,80 @@
+import { monotonicMs } from '../internal/monotonic.ts'
+import { pause } from '../internal/pause.ts'
 import type { FailedEvent, LaneLease, PublishedEvent, ReserveOptions, Settled } from './adapter.ts'
+import { arrayText } from './array-text.ts'
 import type { Database, Sql } from './database.ts'
 import type { OutboxEvent } from './event.ts'
-import { arrayText } from './lane-table.ts'
+import type { EventStore, LaneStart, Reading } from './event-store.ts'
+import { readStatement, toReading } from './read-events.ts'
+import { faultsJson, refusal } from './refuse-events.ts'
 
-interface EventRow {
-  readonly lane: number
-  readonly id: string
-  readonly event_id: string
-  readonly topic: string
-  readonly key: string | null
-  readonly event_type: string
-  readonly payload: string | null
-  readonly payload_bytes: Uint8Array | null
-  readonly headers: string
-  readonly attempts: number
-  readonly age_ms: number
-  readonly expired: boolean
+export interface EventTableOptions {
+  readonly replica: string
+  /** Whether confirmed events move to `outbox.published`; else they are deleted. */
+  readonly keepsPublished: boolean
+  /** Dead letters are published here too; null: nowhere. */
+  readonly deadLetterTopic: string | null
 }
 
 interface SettledRow {
   readonly settled: number
   /** Lanes whose epoch was still ours, separated by commas; null for none. */
   readonly held: string | null
+  /** Ids that changed, where they matter. */
+  readonly ids?: string | null
 }
+
+/** The server is asked again after this long whether its log is flushed; doubled each time. */
+const FLUSH_PAUSE_MS = 1
+/** After this long, it is made to flush. Without that a writer's commit may lie in memory for seconds. */
+const FLUSH_BY_ITSELF_MS = 15
 
 /**
  * The statements on `outbox.events` and the tables its rows move to. Each write is fenced: it touches only rows of
  * lanes whose epoch is still the caller's, and locks those lanes FOR SHARE, so that a takeover waits until it is done.
  */
-export class EventTable {
+export class EventTable implements EventStore {
   readonly #database: Database
-  readonly #replica: string
-  readonly #keepsPublished: boolean
+  readonly #options: EventTableOptions
 
-  constructor(database: Database, replica: string, keepsPublished: boolean) {
+  constructor(database: Database, options: EventTableOptions) {
     this.#database = database
-    this.#replica = replica
-    this.#keepsPublished = keepsPublished
+    this.#options = options
+  }
+
+  async read(
+    lanes: readonly LaneStart[],
+    limit: number,
+    options: ReserveOptions,
+  ): Promise<Reading> {
+    const rows = await this.#database.run('reading events', sql =>
+      readStatement(sql, lanes, limit, options),
+    )
+    return toReading(rows)
   }
 
   /**
-   * Due events of these lanes, lane after lane, each in id order.
-   *
-   * Index: primary key (lane, id), one scan per lane that stops at the limit; events_retrying for keys that wait.
-   * An event whose key has an earlier one with failed attempts is left out until that one is settled: the retry
-   * holds its key. An event that merely waits for `not_before` holds nothing.
+   * A writer with `synchronous_commit = off` shows its events before they survive a crash. The log is sequential: once
+   * it is flushed up to where it ended after the reading's snapshot, all that the reading saw survives.
    */
-  async read(
-    lanes: readonly LaneLease[],
-    limit: number,
-    { exceptTopics, bytesMax }: ReserveOptions,
-  ): Promise<OutboxEvent[]> {
-    const laneList = arrayText(lanes.map(({ lane }) => lane))
-    const rows = await this.#database.run(
-      'reading events',
-      sql => sql<EventRow[]>`
-        select lane, id, event_id, topic, key, event_type, payload, payload_bytes, headers, attempts, age_ms, expired
-        from (
-          select e.*, sum(e.bytes) over (rows unbounded preceding) as bytes_so_far
-          from unnest(${laneList}::text::smallint[]) as l (lane)
-          cross join lateral (
-            select
-              e.lane, e.id, e.event_id, e.topic, e.key, e.event_type,
-              e.payload::text as payload, e.payload_bytes, e.headers::text as headers, e.attempts,
-              extract(epoch from clock_timestamp() - e.created_at)::float8 * 1000 as age_ms,
-              coalesce(e.expires_at <= now(), false) as expired,
-              coalesce(octet_length(e.payload::text), octet_length(e.payload_bytes), 0) as bytes
-            from outbox.events e
-            where e.lane = l.lane
-              and (e.not_before is null or e.not_before <= now())
-              and e.topic <> all (string_to_array(${exceptTopics.join(',')}, ','))
-              and not (
-                -- Looked up once: while nothing waits for a retry, no event is held.
-                exists (select from outbox.events where attempts > 0)
-                and exists (
-                  select from outbox.events w
-                  where w.lane = e.lane and w.topic = e.topic and w.key = e.key and w.attempts > 0 and w.id < e.id
-                )
-              )
-            order by e.id
-            limit ${limit}
-          ) e
-          limit ${limit}
-        ) t
-        where t.bytes_so_far - t.bytes < ${bytesMax}`,
-    )
-    return rows.map(toEvent)
+  async awaitFlush(position: string): Promise<void> {
+    const startedMs = monotonicMs()
+    const { signal } = new AbortController()
+    for (let pauseMs = FLUSH_PAUSE_MS; ; pauseMs *= 2) {
+      const forced = monotonicMs() - startedMs >= FLUSH_BY_ITSELF_MS
+      const [row] = await this.#database.run('waiting for the log', sql =>
+        forced
+          ? sql<{ flushed: boolean }[]>`
+              select true as flushed
+              from (select set_config('synchronous_commit', 'local', true)) as setting,
+                   pg_logical_emit_message(true, 'sluice', '')`
+          : sql<
+              { flushed: boolean }[]
+            >`select pg_current_wal_flush_lsn() >= ${position}::pg_lsn as flushed`,
+      )
+      if (row?.flushed) return
+      await pause(pauseMs, signal)
+    }
   }
 
   /** Published events leave the outbox: deleted, or moved when history is kept. */
@@ -95,7 +84,7 @@ export class EventTable {
   ): Promise<Settled> {
     const events = published.map(({ event }) => event)
     const row = await this.#database.run('confirming events', sql =>
-      this.#keepsPublished
+      this.#options.keepsPublished
         ? this.#confirmByMove(sql, leases, published)
         : this.#confirmByDelete(sql, leases, events),
     )
@@ -112,7 +101,7 @@ export class EventTable {
         select l.lane from outbox.lanes l
         join unnest(${lanesOf(leases)}::text::smallint[], ${epochsOf(leases)}::text::bigint[]) as r (lane, epoch)
           on l.lane = r.lane and l.epoch = r.epoch
-        where l.owner = ${this.#replica}
+        where l.owner = ${this.#options.replica}
         order by l.lane
         for share of l
       ), done as (
@@ -138,7 +127,7 @@ export class EventTable {
         select l.lane from outbox.lanes l
         join unnest(${lanesOf(leases)}::text::smallint[], ${epochsOf(leases)}::text::bigint[]) as r (lane, epoch)
           on l.lane = r.lane and l.epoch = r.epoch
-        where l.owner = ${this.#replica}
+        where l.owner = ${this.#options.replica}
         order by l.lane
         for share of l
       ), done as (
@@ -164,86 +153,34 @@ export class EventTable {
     return row
   }
 
-  /**
-   * Refused events: an attempt is spent and the next one scheduled, or they move to the dead letters. The number of
-   * attempts that was read is part of the condition, so that a repeated call spends no second one.
-   */
+  /** Refused events: an attempt is spent and the next one scheduled, or they move to the dead letters. */
   async confirmFailed(
     leases: readonly LaneLease[],
     failures: readonly FailedEvent[],
   ): Promise<Settled> {
-    const events = failures.map(({ event }) => event)
-    const faults = JSON.stringify(
-      failures.map(({ event, kind, reason, error, retryDelayMs }) => ({
-        lane: event.lane,
-        id: event.id,
-        attempts: event.attempts,
-        dead: kind === 'dead',
-        reason,
-        error: withoutNul(error),
-        retry_delay_ms: retryDelayMs,
-      })),
-    )
+    const { replica, deadLetterTopic } = this.#options
     const row = await this.#database.run('recording refused events', async sql => {
       const [result] = await sql<SettledRow[]>`
         with held as materialized (
           select l.lane from outbox.lanes l
           join unnest(${lanesOf(leases)}::text::smallint[], ${epochsOf(leases)}::text::bigint[]) as r (lane, epoch)
             on l.lane = r.lane and l.epoch = r.epoch
-          where l.owner = ${this.#replica}
+          where l.owner = ${replica}
           order by l.lane
           for share of l
-        ), fault as (
-          select f.*
-          from jsonb_to_recordset(${faults}::text::jsonb)
-            as f (lane smallint, id bigint, attempts int, dead boolean, reason text, error text, retry_delay_ms float8)
-          join held using (lane)
-        ), retried as (
-          update outbox.events e
-          set attempts = e.attempts + 1,
-              last_error = f.reason || ': ' || f.error,
-              not_before = clock_timestamp() + f.retry_delay_ms * interval '1 ms'
-          from fault f
-          where e.lane = f.lane and e.id = f.id and e.attempts = f.attempts and not f.dead
-          returning 1
-        ), died as (
-          delete from outbox.events e
-          using fault f
-          where e.lane = f.lane and e.id = f.id and f.dead
-          returning e.*, f.reason, f.error
-        ), buried as (
-          insert into outbox.dead_letters (
-            id, lane, event_id, topic, key, event_type, headers, payload, payload_bytes, created_at, not_before,
-            expires_at, attempts, reason, error
-          )
-          select
-            id, lane, event_id, topic, key, event_type, headers, payload, payload_bytes, created_at, not_before,
-            expires_at, attempts + (case when reason = 'expired' then 0 else 1 end), reason, error
-          from died
-          returning 1
-        )
+        ), ${refusal(sql, faultsJson(failures), deadLetterTopic)}
         select
           (select count(*)::int from retried) + (select count(*)::int from buried) as settled,
-          (select string_agg(lane::text, ',') from held) as held`
+          (select string_agg(lane::text, ',') from held) as held,
+          (select string_agg(id::text, ',') from (select id from retried union all select id from buried) t) as ids`
       return result
     })
-    return settledOf(row, events)
-  }
-}
-
-function toEvent(row: EventRow): OutboxEvent {
-  return {
-    lane: row.lane,
-    id: row.id,
-    eventId: row.event_id,
-    topic: row.topic,
-    key: row.key,
-    eventType: row.event_type,
-    payload: row.payload ?? row.payload_bytes,
-    headersJson: row.headers,
-    attempts: row.attempts,
-    ageMs: row.age_ms,
-    expired: row.expired,
+    const settled = settledOf(
+      row,
+      failures.map(({ event }) => event),
+    )
+    const partly = settled.settled > 0 && settled.settled < failures.length
+    return partly ? { ...settled, ids: new Set(row?.ids?.split(',')) } : settled
   }
 }
 
@@ -264,9 +201,4 @@ function idsOf(events: readonly OutboxEvent[]): string {
 
 function epochsOf(leases: readonly LaneLease[]): string {
   return arrayText(leases.map(({ epoch }) => epoch))
-}
-
-/** PostgreSQL's text cannot hold U+0000, which a broker's message might. */
-function withoutNul(text: string): string {
-  return text.replaceAll('\0', '')
 }

@@ -17,20 +17,23 @@
 import type { RelayListener } from '../events.ts'
 import { monotonicMs } from '../internal/monotonic.ts'
 import type { LaneLease } from './adapter.ts'
-import type { LaneTable } from './lane-table.ts'
+import type { HeldLease, LaneStore, Survey } from './lane-store.ts'
 
 export const LANES = 64
 
-/** How often an idle look at the other replicas happens: bounds how long a free lane stays unowned. */
+/**
+ * How often a look at the other replicas happens: bounds how long a free lane stays unowned, and how long a pause
+ * takes to be noticed.
+ */
 const SURVEY_MS = 400
 
-interface HeldLane extends LaneLease {
+interface HeldLane extends HeldLease {
   trustedUntilMs: number
   reserved: boolean
 }
 
 export class LaneLeases {
-  readonly #table: LaneTable
+  readonly #store: LaneStore
   readonly #emit: RelayListener
   readonly #held = new Map<number, HeldLane>()
   #leaseMs: number
@@ -38,9 +41,11 @@ export class LaneLeases {
   #surveyDueMs = 0
   /** Where the next reading starts, so that each lane gets its turn. */
   #nextTurn = 0
+  #pausedLanes: ReadonlySet<number> = new Set()
+  #pausedTopics: readonly string[] = []
 
-  constructor(table: LaneTable, leaseMs: number, emit: RelayListener) {
-    this.#table = table
+  constructor(store: LaneStore, leaseMs: number, emit: RelayListener) {
+    this.#store = store
     this.#leaseMs = leaseMs
     this.#emit = emit
   }
@@ -55,24 +60,40 @@ export class LaneLeases {
     this.#leaseMs = leaseMs
   }
 
+  get pausedTopics(): readonly string[] {
+    return this.#pausedTopics
+  }
+
+  /** All lanes that are held, reserved or not. */
+  get held(): readonly HeldLease[] {
+    return [...this.#held.values()]
+  }
+
   /** Renews what is due, takes free lanes up to the fair share, gives up those above it. */
-  async keep(): Promise<void> {
+  async keep(): Promise<Survey> {
     if (monotonicMs() >= this.#renewDueMs) await this.renew()
-    const { live, free } = await this.#table.survey()
+    const survey = await this.#store.survey()
+    const { live, free } = survey
+    // Before lanes are taken: nothing that is paused may be read from them.
+    this.#pausedLanes = new Set(survey.pausedLanes)
+    this.#pausedTopics = survey.pausedTopics
     const share = Math.ceil(LANES / Math.max(1, live))
     const wanted = Math.min(share - this.#held.size, free)
     if (wanted > 0) await this.#acquire(wanted)
     if (wanted < 0) await this.#giveUp(this.#idleLanes().slice(0, -wanted), 'handed_over')
     this.#surveyDueMs = monotonicMs() + SURVEY_MS * (0.75 + Math.random() / 2)
+    return survey
   }
 
   /**
-   * Takes all held lanes that nobody uses and whose lease is good for at least `trustMs`, the next in turn first. They
-   * are the caller's until `release`.
+   * Takes all held lanes that nobody uses, nobody has paused, and whose lease is good for at least `trustMs`, the next
+   * in turn first. They are the caller's until `release`.
    */
-  take(trustMs: number): LaneLease[] {
+  take(trustMs: number): HeldLease[] {
     const until = monotonicMs() + trustMs
-    const lanes = this.#idleLanes().filter(lane => lane.trustedUntilMs >= until)
+    const lanes = this.#idleLanes().filter(
+      ({ lane, trustedUntilMs }) => trustedUntilMs >= until && !this.#pausedLanes.has(lane),
+    )
     lanes.sort((a, b) => turnOf(a, this.#nextTurn) - turnOf(b, this.#nextTurn))
     for (const lane of lanes) lane.reserved = true
     return lanes
@@ -102,22 +123,22 @@ export class LaneLeases {
   /** Gives all lanes back and leaves the list of replicas. */
   async leave(): Promise<void> {
     await this.#giveUp([...this.#held.values()], 'stopping')
-    await this.#table.forgetReplica()
+    await this.#store.forgetReplica()
   }
 
   /** Renews all leases now. Lanes that are no longer ours are forgotten. */
   async renew(): Promise<void> {
     const startedMs = monotonicMs()
     const leaseMs = this.#leaseMs
-    const renewed = await this.#table.renew(leaseMs)
+    const renewed = await this.#store.renew(leaseMs)
     this.#renewDueMs = startedMs + leaseMs / 3
     const lost = new Set(this.#held.keys())
-    for (const { lane, epoch } of renewed) {
+    for (const { lane, epoch, lowWater } of renewed) {
       const trustedUntilMs = trustedUntil(startedMs, leaseMs)
       const held = this.#held.get(lane)
       // A lane that is ours in the database but not here: the answer to its acquisition got lost.
       if (held?.epoch === epoch) held.trustedUntilMs = trustedUntilMs
-      else this.#held.set(lane, { lane, epoch, trustedUntilMs, reserved: false })
+      else this.#held.set(lane, { lane, epoch, lowWater, trustedUntilMs, reserved: false })
       lost.delete(lane)
     }
     for (const lane of lost) this.#held.delete(lane)
@@ -127,10 +148,10 @@ export class LaneLeases {
   async #acquire(count: number): Promise<void> {
     const startedMs = monotonicMs()
     const leaseMs = this.#leaseMs
-    const acquired = await this.#table.acquire(count, leaseMs)
-    for (const { lane, epoch } of acquired) {
-      const trustedUntilMs = trustedUntil(startedMs, leaseMs)
-      this.#held.set(lane, { lane, epoch, trustedUntilMs, reserved: false })
+    const acquired = await this.#store.acquire(count, leaseMs)
+    const trustedUntilMs = trustedUntil(startedMs, leaseMs)
+    for (const lease of acquired) {
+      this.#held.set(lease.lane, { ...lease, trustedUntilMs, reserved: false })
     }
     if (acquired.length === 0) return
     const lanes = acquired.map(({ lane }) => lane)
@@ -145,7 +166,7 @@ export class LaneLeases {
       lanes.map(({ lane }) => lane),
       reason,
     )
-    await this.#table.giveUp(lanes)
+    await this.#store.giveUp(lanes)
   }
 
   #tellGivenUp(lanes: number[], reason: 'handed_over' | 'lost' | 'stopping'): void {

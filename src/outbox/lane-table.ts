@@ -1,5 +1,7 @@
 import type { LaneLease } from './adapter.ts'
+import { arrayText } from './array-text.ts'
 import type { Database } from './database.ts'
+import type { HeldLease, LaneStore, Survey } from './lane-store.ts'
 
 export interface ReplicaIdentity {
   /** Unique among all running relays and over time. */
@@ -8,11 +10,24 @@ export interface ReplicaIdentity {
   readonly version: string
 }
 
+interface LaneRow extends LaneLease {
+  readonly low_water: string
+}
+
+interface SurveyRow {
+  readonly live: number
+  readonly free: number
+  /** JSON arrays. */
+  readonly paused_lanes: string
+  readonly paused_topics: string
+  readonly breakers: string
+}
+
 /**
  * The statements on `outbox.lanes` and `outbox.replicas`. All times are the database's. Wherever several lanes are
  * locked they are locked in ascending order, so that renewals, confirms and hand-overs cannot deadlock.
  */
-export class LaneTable {
+export class LaneTable implements LaneStore {
   readonly #database: Database
   readonly #identity: ReplicaIdentity
 
@@ -21,12 +36,11 @@ export class LaneTable {
     this.#identity = identity
   }
 
-  /** Tells the others that we live, renews every lane that is still ours, and returns those. */
-  async renew(leaseMs: number): Promise<LaneLease[]> {
+  async renew(leaseMs: number): Promise<HeldLease[]> {
     const { replica, host, version } = this.#identity
-    return this.#database.run(
+    const rows = await this.#database.run(
       'renewing lane leases',
-      sql => sql<LaneLease[]>`
+      sql => sql<LaneRow[]>`
         with alive as (
           insert into outbox.replicas (replica, version, host, alive_until)
           values (${replica}, ${version}, ${host}, clock_timestamp() + ${leaseMs}::float8 * interval '1 ms')
@@ -40,32 +54,44 @@ export class LaneTable {
         set leased_until = clock_timestamp() + ${leaseMs}::float8 * interval '1 ms'
         from mine
         where l.lane = mine.lane
-        returning l.lane, l.epoch`,
+        returning l.lane, l.epoch, l.low_water`,
     )
+    return rows.map(toLease)
   }
 
-  /** How many replicas live, this one included, and how many lanes are free to take. */
-  async survey(): Promise<{ live: number; free: number }> {
+  /** Index: the primary keys, and a few rows of each table. */
+  async survey(): Promise<Survey> {
     const { replica } = this.#identity
     const [row] = await this.#database.run(
       'looking at the other replicas',
-      sql => sql<{ live: number; free: number }[]>`
+      sql => sql<SurveyRow[]>`
         select
           (select count(*)::int from outbox.replicas
            where alive_until > clock_timestamp() or replica = ${replica}) as live,
           (select count(*)::int from outbox.lanes
-           where owner is null or (leased_until < clock_timestamp() and owner <> ${replica})) as free`,
+           where owner is null or (leased_until < clock_timestamp() and owner <> ${replica})) as free,
+          (select coalesce(json_agg(name::int), '[]')::text from outbox.pauses where kind = 'lane') as paused_lanes,
+          (select coalesce(json_agg(name), '[]')::text from outbox.pauses where kind = 'topic') as paused_topics,
+          (select coalesce(json_agg(distinct b.breaker), '[]')::text
+           from outbox.breakers b join outbox.replicas r using (replica)
+           where b.replica <> ${replica} and b.state = 'open' and r.alive_until > clock_timestamp()) as breakers`,
     )
-    return row ?? { live: 1, free: 0 }
+    return {
+      live: row?.live ?? 1,
+      free: row?.free ?? 0,
+      pausedLanes: JSON.parse(row?.paused_lanes ?? '[]') as number[],
+      pausedTopics: JSON.parse(row?.paused_topics ?? '[]') as string[],
+      breakersElsewhere: JSON.parse(row?.breakers ?? '[]') as string[],
+    }
   }
 
   /** Takes up to `count` lanes that nobody owns or whose lease has run out. SKIP LOCKED: a lane whose owner is
    *  confirming right now is not free, whatever its lease says. */
-  async acquire(count: number, leaseMs: number): Promise<LaneLease[]> {
+  async acquire(count: number, leaseMs: number): Promise<HeldLease[]> {
     const { replica } = this.#identity
-    return this.#database.run(
+    const rows = await this.#database.run(
       'leasing lanes',
-      sql => sql<LaneLease[]>`
+      sql => sql<LaneRow[]>`
         with free as (
           select lane from outbox.lanes
           where owner is null or (leased_until < clock_timestamp() and owner <> ${replica})
@@ -78,11 +104,11 @@ export class LaneTable {
             leased_until = clock_timestamp() + ${leaseMs}::float8 * interval '1 ms'
         from free
         where l.lane = free.lane
-        returning l.lane, l.epoch`,
+        returning l.lane, l.epoch, l.low_water`,
     )
+    return rows.map(toLease)
   }
 
-  /** Makes lanes free for others at once, as far as they are still ours. */
   async giveUp(leases: readonly LaneLease[]): Promise<void> {
     const { replica } = this.#identity
     await this.#database.run(
@@ -112,7 +138,6 @@ export class LaneTable {
   }
 }
 
-/** An array of numbers in PostgreSQL's text form. One text parameter costs postgres.js far less than an array. */
-export function arrayText(numbers: readonly (number | string)[]): string {
-  return `{${numbers.join(',')}}`
+function toLease({ lane, epoch, low_water }: LaneRow): HeldLease {
+  return { lane, epoch, lowWater: BigInt(low_water) }
 }

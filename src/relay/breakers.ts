@@ -3,30 +3,25 @@
  * reserved; half-open admits one event, the canary, and its outcome decides. They count only what is no event's
  * fault, so a poison event cannot open one, and nothing that they hold back spends an attempt.
  *
- * opossum keeps the states. The publishing itself runs outside of it and its result is fed in afterwards: opossum's
- * own time-out would call a late success a failure. A breaker exists from a destination's first failure to its next
- * success, so that three failures in a row open it however many successes there were before.
+ * What another replica has open is suspected here: the next batch is a canary too, and if it fails the breaker opens
+ * at once. More than suspicion would let one replica's broken network stop all.
  */
-import CircuitBreaker from 'opossum'
-import type { BreakerState, RelayListener } from '../events.ts'
+import type { RelayListener } from '../events.ts'
+import { DestinationBreaker } from '../internal/destination-breaker.ts'
 import type { OutboxEvent } from '../outbox/event.ts'
 import type { Outcome, Unknown } from './producer.ts'
 
-/** Failed batches in a row, within the window, that open a breaker. */
-const FAILURES_TO_OPEN = 3
-const WINDOW_MS = 60_000
 /** Breakers at once; beyond it a topic's failures are only backed off from. */
 const BREAKERS_MAX = 1_000
 const CLUSTER = 'cluster'
-
-type Breaker = CircuitBreaker<[Unknown], void>
+const TOPIC = 'topic:'
 
 export class Breakers {
   readonly #resetMs: number
   readonly #emit: RelayListener
-  readonly #breakers = new Map<string, Breaker>()
-  /** Breakers whose canary is on its way. */
-  readonly #probing = new Set<string>()
+  readonly #breakers = new Map<string, DestinationBreaker>()
+  /** What other replicas had open when last told. */
+  #elsewhere: ReadonlySet<string> = new Set()
 
   /** @param resetMs how long a breaker stays open before the next canary */
   constructor(resetMs: number, emit: RelayListener) {
@@ -42,14 +37,29 @@ export class Breakers {
 
   /** Topics whose events need not be reserved. */
   shutTopics(): string[] {
-    return [...this.#breakers.keys()]
-      .filter(name => name !== CLUSTER && this.#isShut(name))
-      .map(name => name.slice('topic:'.length))
+    return this.#namesWhere(breaker => breaker.shut)
+      .filter(name => name !== CLUSTER)
+      .map(name => name.slice(TOPIC.length))
   }
 
-  /** Names of the breakers that are not closed. */
+  /** Names of the breakers that are open or half-open by this replica's own experience. */
   openNames(): string[] {
-    return [...this.#breakers.keys()].filter(name => !this.#isClosed(name))
+    return this.#namesWhere(breaker => breaker.failing)
+  }
+
+  /** Takes notice of the breakers that other replicas have open now; only what is new among them is suspected. */
+  suspect(names: readonly string[]): void {
+    const now = new Set(names)
+    for (const name of now) {
+      const known = name === CLUSTER || name.startsWith(TOPIC)
+      if (known && !this.#elsewhere.has(name)) this.#breakerOf(name)?.suspect()
+    }
+    for (const name of this.#elsewhere) {
+      if (now.has(name)) continue
+      this.#breakers.get(name)?.acquit()
+      this.#forgetIdle(name)
+    }
+    this.#elsewhere = now
   }
 
   /**
@@ -59,9 +69,9 @@ export class Breakers {
   admit(events: readonly OutboxEvent[]): readonly OutboxEvent[] {
     if (this.#breakers.size === 0) return events
     return events.filter(({ topic }) => {
-      const names = namesOf(topic)
-      if (names.some(name => this.#isShut(name))) return false
-      for (const name of names) if (!this.#isClosed(name)) this.#probing.add(name)
+      const breakers = namesOf(topic).map(name => this.#breakers.get(name))
+      if (breakers.some(breaker => breaker?.shut)) return false
+      for (const breaker of breakers) if (breaker?.closed === false) breaker.probe()
       return true
     })
   }
@@ -83,12 +93,16 @@ export class Breakers {
       }
     })
     for (const name of reached) this.#succeed(name)
-    for (const [name, failure] of failures) if (!reached.has(name)) this.#fail(name, failure)
-    for (const { topic } of events) for (const name of namesOf(topic)) this.#probing.delete(name)
+    for (const [name, { code, message }] of failures) {
+      if (!reached.has(name)) this.#breakerOf(name)?.fail(`${code}: ${message}`)
+    }
+    for (const { topic } of events) {
+      for (const name of namesOf(topic)) this.#breakers.get(name)?.probeEnded()
+    }
   }
 
   stop(): void {
-    for (const breaker of this.#breakers.values()) breaker.shutdown()
+    for (const breaker of this.#breakers.values()) breaker.stop()
     this.#breakers.clear()
   }
 
@@ -96,56 +110,34 @@ export class Breakers {
     return this.#breakers.get(name)?.closed ?? true
   }
 
-  /** Open, or half-open with its canary on the way. */
   #isShut(name: string): boolean {
-    const breaker = this.#breakers.get(name)
-    return breaker !== undefined && !breaker.closed && (breaker.opened || this.#probing.has(name))
+    return this.#breakers.get(name)?.shut ?? false
+  }
+
+  #namesWhere(holds: (breaker: DestinationBreaker) => boolean): string[] {
+    return [...this.#breakers].filter(([, breaker]) => holds(breaker)).map(([name]) => name)
   }
 
   #succeed(name: string): void {
-    const breaker = this.#breakers.get(name)
-    if (breaker === undefined || breaker.opened) return
-    breaker.close()
-    breaker.shutdown()
-    this.#breakers.delete(name)
+    this.#breakers.get(name)?.succeed()
+    this.#forgetIdle(name)
   }
 
-  #fail(name: string, failure: Unknown): void {
-    const breaker = this.#breakers.get(name) ?? this.#create(name)
-    // An open breaker refuses the result of a batch that was under way when it opened: nothing is lost by that.
-    breaker?.fire(failure).catch(() => {})
+  #forgetIdle(name: string): void {
+    if (this.#breakers.get(name)?.idle) this.#breakers.delete(name)
   }
 
-  #create(name: string): Breaker | undefined {
-    if (this.#breakers.size >= BREAKERS_MAX) return undefined
-    let reason = ''
-    const breaker: Breaker = new CircuitBreaker(
-      async (failure: Unknown) => {
-        reason = `${failure.code}: ${failure.message}`
-        throw new Error(failure.code)
-      },
-      {
-        name,
-        timeout: false,
-        resetTimeout: this.#resetMs,
-        errorThresholdPercentage: 50,
-        volumeThreshold: FAILURES_TO_OPEN,
-        rollingCountTimeout: WINDOW_MS,
-        rollingCountBuckets: 6,
-        rollingPercentilesEnabled: false,
-        enableSnapshots: false,
-      },
+  #breakerOf(name: string): DestinationBreaker | undefined {
+    const known = this.#breakers.get(name)
+    if (known || this.#breakers.size >= BREAKERS_MAX) return known
+    const breaker = new DestinationBreaker(this.#resetMs, (state, reason) =>
+      this.#emit({ kind: 'breaker_changed', breaker: name, state, reason }),
     )
-    const tell = (state: BreakerState) =>
-      this.#emit({ kind: 'breaker_changed', breaker: name, state, reason })
-    breaker.on('open', () => tell('open'))
-    breaker.on('halfOpen', () => tell('half_open'))
-    breaker.on('close', () => tell('closed'))
     this.#breakers.set(name, breaker)
     return breaker
   }
 }
 
 function namesOf(topic: string): [cluster: string, ofTopic: string] {
-  return [CLUSTER, `topic:${topic}`]
+  return [CLUSTER, `${TOPIC}${topic}`]
 }

@@ -11,14 +11,19 @@ const PAUSE_MS_MIN = 4
 export class Pace {
   readonly #pauseMsMax: number
   readonly #drain: AbortSignal
+  readonly #sleep: (durationMs: number, signal: AbortSignal) => Promise<void>
   #pauseMs = 0
   #nextReadMs = 0
   #wake = new AbortController()
 
-  /** @param drain ends every wait */
-  constructor(pauseMsMax: number, drain: AbortSignal) {
+  /**
+   * @param drain ends every wait
+   * @param sleep waits until then, or until there is a reason to read sooner
+   */
+  constructor(pauseMsMax: number, drain: AbortSignal, sleep = pause) {
     this.#pauseMsMax = pauseMsMax
     this.#drain = drain
+    this.#sleep = sleep
     // Not AbortSignal.any: made anew for each wait, it would pile up on a signal that lives as long as the process.
     drain.addEventListener('abort', () => this.#wake.abort(), { once: true })
   }
@@ -27,7 +32,7 @@ export class Pace {
     const leftMs = this.#nextReadMs - monotonicMs()
     if (leftMs <= 0 || this.#drain.aborted) return
     this.#wake = new AbortController()
-    await pause(leftMs, this.#wake.signal)
+    await this.#sleep(leftMs, this.#wake.signal)
   }
 
   /** Tells what the reading found: full lanes are read again at once. */

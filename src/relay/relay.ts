@@ -66,6 +66,11 @@ export class Relay {
     return this.#supervisor.died
   }
 
+  /** Takes notice of the breakers that other replicas have open now. */
+  suspect(breakers: readonly string[]): void {
+    this.#breakers.suspect(breakers)
+  }
+
   get facts() {
     return {
       loops: this.#slots.map(({ name, lastTurnAtMs }) => ({ name, lastTurnAtMs })),

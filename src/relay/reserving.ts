@@ -31,7 +31,7 @@ export class Reserving {
   constructor(options: ReservingOptions, drain: AbortSignal) {
     this.#options = options
     this.#drain = drain
-    this.#pace = new Pace(options.pollMs, drain)
+    this.#pace = new Pace(options.pollMs, drain, options.adapter.awaitEvents?.bind(options.adapter))
   }
 
   /** Monotonic time of the last round that the database answered. */

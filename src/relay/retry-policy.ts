@@ -8,6 +8,8 @@ export interface RetryPolicy {
   readonly attemptsMax: number
   readonly retryBaseMs: number
   readonly retryMaxMs: number
+  /** Topics whose keys wait behind a dead letter until someone has looked at it; `*` for all. */
+  readonly blockingTopics: readonly string[]
 }
 
 /**
@@ -22,8 +24,13 @@ export function failureOf(
 ): FailedEvent {
   const attempt = event.attempts + 1
   if (permanent || attempt >= policy.attemptsMax) {
-    return { event, kind: 'dead', reason: code, error: message, retryDelayMs: 0 }
+    const dead = { event, kind: 'dead', reason: code, error: message, retryDelayMs: 0 } as const
+    return blocks(event, policy) ? { ...dead, blocksKey: true } : dead
   }
   const retryDelayMs = fullJitterMs(attempt, policy.retryBaseMs, policy.retryMaxMs, random)
   return { event, kind: 'retry', reason: code, error: message, retryDelayMs }
+}
+
+function blocks({ topic, key }: OutboxEvent, { blockingTopics }: RetryPolicy): boolean {
+  return key !== null && (blockingTopics.includes(topic) || blockingTopics.includes('*'))
 }

@@ -52,7 +52,7 @@ export class Settling {
     }
     if (failures.length > 0) {
       const recorded = await this.#record(turn, () => adapter.confirmFailed(reservation, failures))
-      if (recorded && recorded.settled > 0) for (const failure of failures) this.#tell(failure)
+      for (const failure of recordedOf(failures, recorded)) this.#tell(failure)
     }
     if (published.length + failures.length < attempts.length) {
       await pause(UNKNOWN_PAUSE_MS * (0.5 + Math.random()), drain)
@@ -96,4 +96,14 @@ export class Settling {
     const facts = { topic, id, eventId, attempt, reason, retryDelayMs }
     this.#options.emit({ kind: 'retry_scheduled', ...facts })
   }
+}
+
+/** Of a batch whose lanes were partly lost, only some refusals are recorded. */
+function recordedOf(
+  failures: readonly FailedEvent[],
+  recorded: Settled | null,
+): readonly FailedEvent[] {
+  if (recorded === null || recorded.settled === 0) return []
+  const { ids } = recorded
+  return ids ? failures.filter(({ event }) => ids.has(event.id)) : failures
 }

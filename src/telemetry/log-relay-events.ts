@@ -38,6 +38,8 @@ export function logRelayEvents(log: Log, clock?: () => number): RelayListener {
         return log.debug(factsOf(event), 'event waits for a retry')
       case 'dead_lettered':
         return log.warn(factsOf(event), 'event became a dead letter')
+      case 'below_low_water':
+        return log.error(factsOf(event), 'rows found below the low-water mark; please report it')
       case 'breaker_changed':
         return logBreaker(log, outages, event)
     }

@@ -19,11 +19,17 @@ export interface TestAdapter {
   kill(): Promise<void>
 }
 
+export interface AdapterSettings {
+  readonly reserveMs?: number
+  readonly retentionMs?: number
+  readonly deadLetterTopic?: string | null
+}
+
 /** A replica's adapter on a migrated database; ended after the test. */
 export function openAdapter(
   t: TestContext,
   url: string,
-  { reserveMs = 2_000, retentionMs = 0 } = {},
+  { reserveMs = 2_000, retentionMs = 0, deadLetterTopic = null }: AdapterSettings = {},
 ): TestAdapter {
   const told: RelayEvent[] = []
   const replica = `test-${randomUUID().slice(0, 8)}`
@@ -38,6 +44,7 @@ export function openAdapter(
     identity: { replica, host: 'test', version: '0' },
     reserveMs,
     retentionMs,
+    deadLetterTopic,
     emit: event => told.push(event),
   })
   let killed = false

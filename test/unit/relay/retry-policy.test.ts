@@ -4,7 +4,7 @@ import type { Rejected } from '../../../src/relay/producer.ts'
 import { failureOf } from '../../../src/relay/retry-policy.ts'
 import { sampleEvent } from '../../contract/sample-event.ts'
 
-const policy = { attemptsMax: 4, retryBaseMs: 100, retryMaxMs: 1_000 }
+const policy = { attemptsMax: 4, retryBaseMs: 100, retryMaxMs: 1_000, blockingTopics: [] }
 const refused: Rejected = {
   kind: 'rejected',
   code: 'invalid_record',

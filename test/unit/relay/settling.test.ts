@@ -21,7 +21,7 @@ const unknown: Outcome = {
   scope: 'cluster',
 }
 
-const policy = { attemptsMax: 3, retryBaseMs: 1_000, retryMaxMs: 1_000 }
+const policy = { attemptsMax: 3, retryBaseMs: 1_000, retryMaxMs: 1_000, blockingTopics: [] }
 
 /** As many reserved events as outcomes, each of a key of its own. */
 async function setup(outcomes: readonly Outcome[]) {

@@ -1,14 +1,19 @@
-/** `npm run bench -- drain [--events N] …`: measures the relay on a real PostgreSQL and a real Kafka. */
+/** `npm run bench -- drain|memory [--events N] …`: measures the relay on a real PostgreSQL and a real Kafka. */
 import { parseArgs } from 'node:util'
 import { describeError } from '../src/errors.ts'
 import { benchDrain, type DrainBenchOptions, type Round } from './drain.ts'
+import { benchMemory } from './memory.ts'
 
 const USAGE = `usage: npm run bench -- drain [--events 100000] [--keys 5000] [--bytes 500] [--partitions 12]
                               [--workers N] [--rounds 1] [--json]
+       npm run bench -- memory [--events 100000] [--bytes 500] [--seconds 30] [--json]
   drain   publishes a full outbox, between two runs of a bare kafkajs producer with the same records
+  memory  what a relay needs with that many events waiting, while no broker answers and while it publishes
 `
 
 interface Command extends DrainBenchOptions {
+  readonly what: 'drain' | 'memory'
+  readonly seconds: number
   readonly json: boolean
 }
 
@@ -22,12 +27,17 @@ function parse(args: readonly string[]): Command {
       bytes: { type: 'string', default: '500' },
       partitions: { type: 'string', default: '12' },
       rounds: { type: 'string', default: '1' },
+      seconds: { type: 'string', default: '30' },
       workers: { type: 'string' },
       json: { type: 'boolean', default: false },
     },
   })
-  if (positionals.join(' ') !== 'drain') throw new Error('name what to measure: drain')
+  const what = positionals.join(' ')
+  if (what !== 'drain' && what !== 'memory')
+    throw new Error('name what to measure: drain or memory')
   return {
+    what,
+    seconds: wholeNumber('--seconds', values.seconds, 1),
     events: wholeNumber('--events', values.events, 2_000),
     keys: wholeNumber('--keys', values.keys, 1),
     bytes: wholeNumber('--bytes', values.bytes, 24),
@@ -84,22 +94,41 @@ async function main(args: readonly string[]): Promise<number> {
     return 2
   }
   const say = (text: string) => void process.stderr.write(`${text}\n`)
-  let played = 0
   try {
-    const rounds = await benchDrain(command, say, round => {
-      played += 1
-      say(lineOf(`round ${played}`, round))
-    })
-    const result = medianOf(rounds)
-    process.stdout.write(
-      command.json
-        ? `${JSON.stringify({ settings: command, median: result, rounds })}\n`
-        : `${lineOf('median', result)}\n`,
-    )
+    if (command.what === 'memory') await measureMemory(command, say)
+    else await measureDrain(command, say)
     return 0
   } catch (error) {
     process.stderr.write(`bench: ${describeError(error)}\n`)
     return 1
+  }
+}
+
+async function measureDrain(command: Command, say: (text: string) => void): Promise<void> {
+  let played = 0
+  const rounds = await benchDrain(command, say, round => {
+    played += 1
+    say(lineOf(`round ${played}`, round))
+  })
+  const result = medianOf(rounds)
+  process.stdout.write(
+    command.json
+      ? `${JSON.stringify({ settings: command, median: result, rounds })}\n`
+      : `${lineOf('median', result)}\n`,
+  )
+}
+
+async function measureMemory(command: Command, say: (text: string) => void): Promise<void> {
+  const phases = await benchMemory(command, say)
+  if (command.json) {
+    process.stdout.write(`${JSON.stringify({ settings: command, phases })}\n`)
+    return
+  }
+  for (const { phase, greatestMib, lastMib, stopMs } of phases) {
+    const memory = `RSS at most ${greatestMib.toFixed(0)} MiB, at the end ${lastMib.toFixed(0)} MiB`
+    process.stdout.write(
+      `${phase.padEnd(12)} ${memory}, stopped in ${(stopMs / 1_000).toFixed(1)} s\n`,
+    )
   }
 }
 

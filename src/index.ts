@@ -5,8 +5,10 @@ export {
   type OutboxFacts,
   type OutboxSettings,
 } from './create-outbox.ts'
+export { createProducer } from './create-producer.ts'
 export { type ErrorCode, SluiceError } from './errors.ts'
 export type { BreakerState, RelayEvent, RelayListener } from './events.ts'
+export { monotonicMs } from './internal/monotonic.ts'
 export { migrate } from './migrate.ts'
 export { loadOptions, type Options } from './options.ts'
 export type {
@@ -22,4 +24,9 @@ export { enqueue } from './outbox/enqueue.ts'
 export type { OutboxEvent } from './outbox/event.ts'
 export type { NewEvent } from './outbox/new-event.ts'
 export type { Acked, Outcome, Producer, Rejected, Unknown } from './relay/producer.ts'
+export {
+  ProducerStreams,
+  type ProducerStreamsOptions,
+  type UnpublishedEvent,
+} from './relay/producer-streams.ts'
 export type { Log } from './telemetry/log.ts'

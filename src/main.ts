@@ -1,11 +1,17 @@
 import { Command, CommanderError } from 'commander'
 import type { CliContext } from './cli/context.ts'
+import * as dead from './cli/dead.ts'
 import * as demo from './cli/demo.ts'
+import * as doctor from './cli/doctor.ts'
 import * as enqueue from './cli/enqueue.ts'
 import { EXIT_USAGE, exitCodeOf } from './cli/exit-code.ts'
+import * as inspect from './cli/inspect.ts'
+import * as lanes from './cli/lanes.ts'
 import * as migrate from './cli/migrate.ts'
+import * as replay from './cli/replay.ts'
 import * as run from './cli/run.ts'
 import * as status from './cli/status.ts'
+import * as topics from './cli/topics.ts'
 import { describeError } from './errors.ts'
 import { packageVersion } from './internal/package-version.ts'
 import { loadOptions } from './options.ts'
@@ -34,7 +40,11 @@ const context: CliContext = {
   },
 }
 
-for (const command of [migrate, run, demo, status, enqueue]) command.register(program, context)
+const commands = [
+  ...[migrate, run, demo, status, enqueue, doctor],
+  ...[dead, replay, lanes, topics, inspect],
+]
+for (const command of commands) command.register(program, context)
 
 try {
   await program.parseAsync()

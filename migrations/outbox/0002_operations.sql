@@ -26,7 +26,8 @@ CREATE TABLE outbox.pauses (
   reason    text        NOT NULL,
   paused_by text        NOT NULL,
   paused_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-  PRIMARY KEY (kind, name)
+  PRIMARY KEY (kind, name),
+  CONSTRAINT pauses_lane_number CHECK (kind <> 'lane' OR name ~ '^([0-9]|[1-5][0-9]|6[0-3])$')
 );
 COMMENT ON TABLE outbox.pauses IS 'Lanes and topics that are not published until they are resumed';
 

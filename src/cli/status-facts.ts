@@ -24,6 +24,8 @@ export interface StatusFacts {
   readonly lanes: { readonly owned: number; readonly free: number }
   readonly replicas: readonly ReplicaFacts[]
   readonly breakers: readonly BreakerFacts[]
+  /** Lanes and topics that an operator has paused. */
+  readonly pauses: readonly PauseFacts[]
   /** null also when no history is kept. */
   readonly published_last_minute: Count | null
 }
@@ -46,6 +48,14 @@ export interface BreakerFacts {
   readonly reason: string
   readonly since_seconds: number
   readonly replica: string
+}
+
+export interface PauseFacts {
+  readonly kind: 'lane' | 'topic'
+  readonly name: string
+  readonly reason: string
+  readonly paused_by: string
+  readonly paused_for_seconds: number
 }
 
 const COUNT_MAX = 10_000
@@ -72,6 +82,7 @@ export async function readStatus(databaseUrl: string): Promise<StatusFacts> {
     const dead = await unlessSlow(database.run('counting dead letters', selectDeadLetters))
     const replicas = await database.run('reading the replicas', selectReplicas)
     const breakers = await database.run('reading the breakers', selectBreakers)
+    const pauses = await database.run('reading the pauses', selectPauses)
     const published = await unlessSlow(database.run('counting published events', selectPublished))
     const owned = replicas.reduce((sum, replica) => sum + replica.lanes, 0)
     return {
@@ -81,6 +92,7 @@ export async function readStatus(databaseUrl: string): Promise<StatusFacts> {
       lanes: { owned, free: LANES - owned },
       replicas: [...replicas],
       breakers: [...breakers],
+      pauses: [...pauses],
       published_last_minute: published?.[0]?.kept ? cap(published[0].events) : null,
     }
   } catch (error) {
@@ -176,6 +188,12 @@ function selectBreakers(sql: Sql) {
   return sql<BreakerFacts[]>`
     select breaker, state, reason, extract(epoch from now() - since)::float8 as since_seconds, replica
     from outbox.breakers order by breaker, replica`
+}
+
+function selectPauses(sql: Sql) {
+  return sql<PauseFacts[]>`
+    select kind, name, reason, paused_by, extract(epoch from now() - paused_at)::float8 as paused_for_seconds
+    from outbox.pauses order by paused_at, kind, name limit 1000`
 }
 
 /** Index: published_at. */

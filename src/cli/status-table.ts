@@ -1,4 +1,5 @@
 import type { Count, StatusFacts } from './status-facts.ts'
+import { align, counted, duration } from './table.ts'
 
 /** The status for people: what waits, then who works on it. */
 export function printStatus(facts: StatusFacts): string {
@@ -30,6 +31,18 @@ export function printStatus(facts: StatusFacts): string {
             breaker.reason,
           ]),
         ]),
+    facts.pauses.length === 0
+      ? ''
+      : align([
+          ['PAUSED', 'NAME', 'SINCE', 'BY', 'REASON'],
+          ...facts.pauses.map(pause => [
+            pause.kind,
+            pause.name,
+            duration(pause.paused_for_seconds),
+            pause.paused_by,
+            pause.reason,
+          ]),
+        ]),
   ]
   return `${blocks.filter(Boolean).join('\n\n')}\n`
 }
@@ -50,6 +63,7 @@ function summary(facts: StatusFacts): string[][] {
     ['lanes', `${lanes.owned} owned, ${lanes.free} free`],
     ['replicas', `${alive} alive`],
     ['breakers', facts.breakers.length === 0 ? 'all closed' : `${facts.breakers.length} open`],
+    ['pauses', facts.pauses.length === 0 ? 'none' : pausedText(facts.pauses)],
   ]
 }
 
@@ -73,38 +87,13 @@ function reasons(dead: NonNullable<StatusFacts['dead_letters']>): string {
   return all.length === 0 ? '' : `: ${all.join(', ')}`
 }
 
+function pausedText(pauses: StatusFacts['pauses']): string {
+  const lanes = pauses.filter(({ kind }) => kind === 'lane').length
+  const topics = pauses.length - lanes
+  const parts = [lanes > 0 && counted(lanes, 'lane'), topics > 0 && counted(topics, 'topic')]
+  return parts.filter(Boolean).join(' and ')
+}
+
 function number({ events, capped }: Count): string {
   return `${events.toLocaleString('en')}${capped ? '+' : ''}`
-}
-
-const UNITS = [
-  ['d', 86_400],
-  ['h', 3_600],
-  ['min', 60],
-] as const
-
-/** `3.2 s`, `4 min 10 s`, `2 d 3 h`. */
-export function duration(seconds: number): string {
-  if (seconds < 60) return `${Math.max(0, seconds).toFixed(1)} s`
-  const at = UNITS.findIndex(([, size]) => seconds >= size)
-  const [unit, size] = UNITS[at] ?? UNITS[2]
-  const [lesser, lesserSize] = UNITS[at + 1] ?? (['s', 1] as const)
-  const rest = Math.floor((seconds % size) / lesserSize)
-  return `${Math.floor(seconds / size)} ${unit}${rest === 0 ? '' : ` ${rest} ${lesser}`}`
-}
-
-/** Pads every column but the last, and keeps control characters of the database away from the terminal. */
-function align(rows: readonly (readonly string[])[]): string {
-  const safe = rows.map(row => row.map(cell => cell.replace(/\p{Cc}/gu, ' ')))
-  const widths = (safe[0] ?? []).map((_, column) =>
-    Math.max(...safe.map(row => row[column]?.length ?? 0)),
-  )
-  return safe
-    .map(row =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n')
 }

@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import type { CliContext } from './context.ts'
 import { readStatus } from './status-facts.ts'
 import { printStatus } from './status-table.ts'
+import { jsonText } from './table.ts'
 
 export function register(program: Command, context: CliContext): void {
   program
@@ -10,7 +11,7 @@ export function register(program: Command, context: CliContext): void {
     .option('--json', 'print it as JSON')
     .action(async (flags: { json?: true }) => {
       const facts = await readStatus(context.loadOptions().databaseUrl)
-      const text = flags.json ? `${JSON.stringify(facts, null, 2)}\n` : printStatus(facts)
+      const text = flags.json ? jsonText(facts) : printStatus(facts)
       context.stdout.write(text)
     })
 }

@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict'
 import { monotonicMs } from '../../src/internal/monotonic.ts'
-import { ALL, failed, idsOf, type Obligation, published, RESERVE_MS } from './outbox-adapter-rig.ts'
+import {
+  ALL,
+  counts,
+  failed,
+  idsOf,
+  type Obligation,
+  published,
+  RESERVE_MS,
+} from './outbox-adapter-rig.ts'
 
 export function leasing(obligation: Obligation): void {
   obligation(
@@ -34,20 +42,30 @@ export function leasing(obligation: Obligation): void {
     const nothing = { settled: 0, fenced: 3 }
     const dead = events.map(event => failed(event, 'dead'))
     const retries = events.map(event => failed(event, 'retry'))
-    assert.deepEqual(await rig.adapter.confirm(reservation, published(events)), nothing)
-    assert.deepEqual(await rig.adapter.confirmFailed(reservation, dead), nothing)
-    assert.deepEqual(await rig.adapter.confirmFailed(reservation, retries), nothing)
+    assert.deepEqual(counts(await rig.adapter.confirm(reservation, published(events))), nothing)
+    assert.deepEqual(counts(await rig.adapter.confirmFailed(reservation, dead)), nothing)
+    assert.deepEqual(counts(await rig.adapter.confirmFailed(reservation, retries)), nothing)
     const rows = ['a', 'b', 'c'].map(key => ({ key, attempts: 0 }))
     assert.deepEqual(await rig.waiting(), rows)
     assert.deepEqual(await rig.deadLetters(), [])
   })
 
-  obligation('a renewal after a takeover lengthens no trust', async rig => {
+  obligation('a renewal after a takeover says that nothing may be sent any more', async rig => {
     await rig.write([{}])
     const reservation = await rig.reserve()
     await rig.takeOver()
-    const trustedUntilMs = await rig.adapter.renew(reservation, 2 * RESERVE_MS)
-    assert.ok(trustedUntilMs <= reservation.trustedUntilMs)
+    assert.equal(await rig.adapter.renew(reservation, 2 * RESERVE_MS), 0)
+  })
+
+  obligation('a lane that goes to another replica has a higher epoch', async rig => {
+    await rig.write([{}])
+    const before = await rig.reserve()
+    rig.adapter.release(before)
+    await rig.adapter.stop()
+    const after = await rig.reserve(10, ALL, rig.openReplica())
+    const [old, young] = [before.leases[0]!, after.leases[0]!]
+    assert.equal(young.lane, old.lane)
+    assert.ok(BigInt(young.epoch) > BigInt(old.epoch), `${old.epoch}, then ${young.epoch}`)
   })
 
   obligation(
@@ -62,7 +80,7 @@ export function leasing(obligation: Obligation): void {
       const again = await rig.reserve(10, ALL, other)
       assert.deepEqual(idsOf(again).sort(), idsOf(first).sort())
       const settled = await other.confirm(again, published(again.events))
-      assert.deepEqual(settled, { settled: 2, fenced: 0 })
+      assert.deepEqual(counts(settled), { settled: 2, fenced: 0 })
     },
   )
 

@@ -59,6 +59,7 @@ test('the status of an outbox that nobody has used yet', async t => {
     lanes: { owned: 0, free: 64 },
     replicas: [],
     breakers: [],
+    pauses: [],
     published_last_minute: null,
   })
 })
@@ -201,6 +202,19 @@ test('breakers are shown by name with state, reason and age', async t => {
   )
   assertAge(breakers[0]?.since_seconds, 3_600)
   assertAge(breakers[1]?.since_seconds, 120)
+})
+
+test('pauses are shown with who did it, when and why', async t => {
+  const { url, sql } = await createDatabase(t)
+  await sql`
+    insert into outbox.pauses (kind, name, reason, paused_by, paused_at) values
+      ('topic', 'orders', 'bad deploy', 'kim@ops', now() - interval '2 minutes')`
+  const { pauses } = await facts(t, url)
+  const { paused_for_seconds: seconds, ...pause } = pauses[0] ?? {}
+  const paused_by = 'kim@ops'
+  assert.deepEqual(pause, { kind: 'topic', name: 'orders', reason: 'bad deploy', paused_by })
+  assertAge(seconds, 120)
+  assert.equal(pauses.length, 1)
 })
 
 test('with a history, what was published within the last minute is counted', async t => {

@@ -13,7 +13,7 @@ import type {
 import type { OutboxEvent } from '../../src/outbox/event.ts'
 import type { InMemoryOutbox, WaitingRow } from './in-memory-outbox.ts'
 
-/** An outbox without a database; it passes the adapter's contract like the real one. */
+/** A replica's adapter on an outbox without a database; it passes the adapter's contract like the real one. */
 export class InMemoryAdapter implements OutboxAdapter {
   /** How many calls still fail as if the database were away. */
   failures = 0
@@ -54,25 +54,20 @@ export class InMemoryAdapter implements OutboxAdapter {
 
   async confirmFailed({ leases }: Reservation, failures: readonly FailedEvent[]): Promise<Settled> {
     this.#answer()
-    return this.#settle(leases, failures, failure => {
-      if (failure.kind === 'dead') {
-        const found = this.#outbox.remove(failure.event)
-        if (found) this.#outbox.deadLetters.push(failure)
-        return found
-      }
-      const row = this.#outbox.rows.find(({ event }) => event.id === failure.event.id)
-      if (row?.attempts !== failure.event.attempts) return false
-      row.attempts++
-      row.notBeforeMs = this.#outbox.nowMs() + failure.retryDelayMs
-      return true
+    const ids = new Set<string>()
+    const settled = this.#settle(leases, failures, failure => {
+      const recorded = this.#recordFailed(failure)
+      if (recorded) ids.add(failure.event.id)
+      return recorded
     })
+    return { ...settled, ids }
   }
 
   async renew(reservation: Reservation, reserveDurationMs: number): Promise<number> {
     this.#answer()
     const startedMs = monotonicMs()
     const held = this.#outbox.heldLanes(this.#replica, reservation.leases)
-    if (held.size < reservation.leases.length) return reservation.trustedUntilMs
+    if (held.size < reservation.leases.length) return 0
     this.#lease(reserveDurationMs)
     return startedMs + reserveDurationMs * 0.9
   }
@@ -86,6 +81,19 @@ export class InMemoryAdapter implements OutboxAdapter {
     this.#stopped = true
     this.#outbox.replicas.delete(this.#replica)
     for (const lane of this.#outbox.lanes) if (lane.owner === this.#replica) lane.owner = null
+  }
+
+  #recordFailed(failure: FailedEvent): boolean {
+    if (failure.kind === 'dead') {
+      const found = this.#outbox.remove(failure.event)
+      if (found) this.#outbox.deadLetters.push(failure)
+      return found
+    }
+    const row = this.#outbox.rows.find(({ event }) => event.id === failure.event.id)
+    if (row?.attempts !== failure.event.attempts) return false
+    row.attempts++
+    row.notBeforeMs = this.#outbox.nowMs() + failure.retryDelayMs
+    return true
   }
 
   /** Renews its lanes, and takes others up to its share: free ones, and idle ones of those who have more than theirs. */
@@ -108,14 +116,16 @@ export class InMemoryAdapter implements OutboxAdapter {
   /** Lane after lane, each in the order of ids. */
   #read(lanes: readonly number[], limit: number, { exceptTopics, bytesMax }: ReserveOptions) {
     const nowMs = this.#outbox.nowMs()
-    const retrying = new Set<string>()
+    // A retry holds its key, and so does a dead letter that blocks it.
+    const held = new Set<string>()
+    for (const { event, blocksKey } of this.#outbox.deadLetters)
+      if (blocksKey) held.add(nameOf(event))
     const found: OutboxEvent[] = []
     let bytes = 0
     for (const row of lanes.flatMap(lane => this.#outbox.rowsOf(lane))) {
       const { event, attempts } = row
-      const name = JSON.stringify([event.topic, event.key])
-      const blocked = event.key !== null && retrying.has(name)
-      if (attempts > 0) retrying.add(name)
+      const blocked = event.key !== null && held.has(nameOf(event))
+      if (attempts > 0) held.add(nameOf(event))
       if (blocked || row.notBeforeMs > nowMs || exceptTopics.includes(event.topic)) continue
       if (found.length >= limit || (found.length > 0 && bytes >= bytesMax)) break
       bytes += Buffer.byteLength(event.payload ?? '')
@@ -147,4 +157,8 @@ export class InMemoryAdapter implements OutboxAdapter {
     this.failures--
     throw new SluiceError('database', 'the database is away', { retryable: true })
   }
+}
+
+function nameOf({ topic, key }: OutboxEvent): string {
+  return JSON.stringify([topic, key])
 }

@@ -1,15 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import type { FailedEvent, LaneLease, PublishedEvent } from '../../src/outbox/adapter.ts'
 import type { OutboxEvent } from '../../src/outbox/event.ts'
+import type { NewRow } from '../contract/outbox-adapter-rig.ts'
 
 const LANES = 64
-
-/** What a writer gives. Times are milliseconds from now; negative ones lie in the past. */
-export interface NewRow
-  extends Partial<Pick<OutboxEvent, 'topic' | 'key' | 'eventType' | 'payload' | 'headersJson'>> {
-  readonly notBeforeInMs?: number
-  readonly expiresInMs?: number
-}
 
 export interface WaitingRow {
   readonly event: OutboxEvent
@@ -27,7 +21,10 @@ interface Lane {
   reserved: boolean
 }
 
-/** The tables of an outbox, held in memory; several adapters may share it, as replicas share a database. */
+/**
+ * The tables of an outbox, held in memory; several adapters may share it, as replicas share a database. Tests read
+ * `rows`, `published` and `deadLetters`, and let time pass by `pass`.
+ */
 export class InMemoryOutbox {
   readonly rows: WaitingRow[] = []
   readonly published: PublishedEvent[] = []

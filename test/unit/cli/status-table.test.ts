@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { StatusFacts } from '../../../src/cli/status-facts.ts'
-import { duration, printStatus } from '../../../src/cli/status-table.ts'
+import { printStatus } from '../../../src/cli/status-table.ts'
 
 const idle: StatusFacts = {
   waiting: { events: 0, capped: false, oldest_due_age_seconds: null },
@@ -10,6 +10,7 @@ const idle: StatusFacts = {
   lanes: { owned: 0, free: 64 },
   replicas: [],
   breakers: [],
+  pauses: [],
   published_last_minute: null,
 }
 
@@ -72,17 +73,15 @@ test('control characters of a reason do not reach the terminal', () => {
   assert.doesNotMatch(text, /(?!\n)\p{Cc}/u)
 })
 
-test('durations have at most two units', () => {
-  const texts = [0, 3.21, 59.9, 60, 250, 3_600, 3_700, 90_000, 183_600].map(duration)
-  assert.deepEqual(texts, [
-    '0.0 s',
-    '3.2 s',
-    '59.9 s',
-    '1 min',
-    '4 min 10 s',
-    '1 h',
-    '1 h 1 min',
-    '1 d 1 h',
-    '2 d 3 h',
-  ])
+test('what is paused is shown with who did it and why', () => {
+  const pause = { paused_by: 'kim@ops', paused_for_seconds: 61 }
+  const text = printStatus({
+    ...idle,
+    pauses: [
+      { kind: 'topic', name: 'orders', reason: 'bad\u001b[2J deploy', ...pause },
+      { kind: 'lane', name: '7', reason: 'test', ...pause },
+    ],
+  })
+  assert.match(text, /^pauses {8}1 lane and 1 topic$/m)
+  assert.match(text, /^topic {3}orders {2}1 min 1 s {2}kim@ops {2}bad \[2J deploy$/m)
 })

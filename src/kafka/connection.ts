@@ -1,4 +1,4 @@
-import { Kafka, type KafkaConfig, logLevel, type SASLOptions } from 'kafkajs'
+import { type ISocketFactory, Kafka, type KafkaConfig, logLevel, type SASLOptions } from 'kafkajs'
 
 /** How to reach the cluster; plain data, so that it can be handed to a worker thread. */
 export interface KafkaConnection {
@@ -19,13 +19,28 @@ export interface KafkaConnection {
   }
 }
 
+let opened = 0
+
+/**
+ * kafkajs tries one address per connect, and each new object begins with the first: with that broker down, a client
+ * that is made anew after each fault would never get to the others. So each begins with the next.
+ */
+function inTurn(brokers: readonly string[]): string[] {
+  const first = opened++ % Math.max(1, brokers.length)
+  return [...brokers.slice(first), ...brokers.slice(0, first)]
+}
+
 /**
  * A kafkajs client that never retries by itself. Every field of `retry` is given, because kafkajs fills gaps with
  * other numbers when NODE_ENV is `test`.
  */
-export function openKafka(connection: KafkaConnection, requestTimeoutMs: number): Kafka {
+export function openKafka(
+  connection: KafkaConnection,
+  requestTimeoutMs: number,
+  socketFactory?: ISocketFactory,
+): Kafka {
   const config: KafkaConfig = {
-    brokers: [...connection.brokers],
+    brokers: inTurn(connection.brokers),
     clientId: connection.clientId,
     connectionTimeout: Math.min(requestTimeoutMs, 5_000),
     authenticationTimeout: Math.min(requestTimeoutMs, 5_000),
@@ -40,6 +55,7 @@ export function openKafka(connection: KafkaConnection, requestTimeoutMs: number)
     },
     logLevel: logLevel.NOTHING,
   }
+  if (socketFactory) config.socketFactory = socketFactory
   if (connection.sasl) config.sasl = { ...connection.sasl } as SASLOptions
   if (connection.tls) {
     const { insecure, ...pem } = connection.tls

@@ -1,4 +1,3 @@
-import { describeError } from '../errors.ts'
 import type { Unknown } from '../relay/producer.ts'
 
 /** What a failed send means: the fault of an event in it, or of the way to the broker. */
@@ -12,20 +11,25 @@ export type Fault =
     }
   | ({ readonly of: 'way' } & Pick<Unknown, 'code' | 'message' | 'fault' | 'scope'>)
 
-const EVENT_FAULTS: Readonly<Record<string, { code: string; permanent: boolean }>> = {
-  MESSAGE_TOO_LARGE: { code: 'message_too_large', permanent: true },
-  RECORD_LIST_TOO_LARGE: { code: 'message_too_large', permanent: true },
-  INVALID_TOPIC_EXCEPTION: { code: 'invalid_topic', permanent: true },
-  INVALID_RECORD: { code: 'invalid_record', permanent: false },
-  INVALID_TIMESTAMP: { code: 'invalid_timestamp', permanent: false },
-  CORRUPT_MESSAGE: { code: 'corrupt_message', permanent: false },
-  UNSUPPORTED_FOR_MESSAGE_FORMAT: { code: 'unsupported_for_message_format', permanent: false },
-}
+export type EventFault = Extract<Fault, { of: 'event' }>
+export type WayFault = Extract<Fault, { of: 'way' }>
+
+const EVENT_FAULTS: ReadonlyMap<string, { code: string; permanent: boolean }> = new Map([
+  ['MESSAGE_TOO_LARGE', { code: 'message_too_large', permanent: true }],
+  ['RECORD_LIST_TOO_LARGE', { code: 'message_too_large', permanent: true }],
+  ['INVALID_TOPIC_EXCEPTION', { code: 'invalid_topic', permanent: true }],
+  ['INVALID_RECORD', { code: 'invalid_record', permanent: false }],
+  ['INVALID_TIMESTAMP', { code: 'invalid_timestamp', permanent: false }],
+  ['CORRUPT_MESSAGE', { code: 'corrupt_message', permanent: false }],
+  ['UNSUPPORTED_FOR_MESSAGE_FORMAT', { code: 'unsupported_for_message_format', permanent: false }],
+])
 
 const TOPIC_FAULTS_OF_BROKER = new Set([
   'UNKNOWN_TOPIC_OR_PARTITION',
   'LEADER_NOT_AVAILABLE',
+  // The same code by its name in kafkajs and in Kafka since 2.4.
   'NOT_LEADER_FOR_PARTITION',
+  'NOT_LEADER_OR_FOLLOWER',
   'REPLICA_NOT_AVAILABLE',
   'NOT_ENOUGH_REPLICAS',
   'NOT_ENOUGH_REPLICAS_AFTER_APPEND',
@@ -36,49 +40,36 @@ const TOPIC_FAULTS_OF_BROKER = new Set([
 ])
 
 /** Our own credentials or settings: repeating will not help, and no event is to blame. */
-const FAULTS_OF_PRODUCER: Readonly<Record<string, 'cluster' | 'topic'>> = {
-  TOPIC_AUTHORIZATION_FAILED: 'topic',
-  CLUSTER_AUTHORIZATION_FAILED: 'cluster',
-  SASL_AUTHENTICATION_FAILED: 'cluster',
-  UNSUPPORTED_SASL_MECHANISM: 'cluster',
-  ILLEGAL_SASL_STATE: 'cluster',
-  SECURITY_DISABLED: 'cluster',
-  INVALID_REQUIRED_ACKS: 'cluster',
-  UNSUPPORTED_VERSION: 'cluster',
+const FAULTS_OF_PRODUCER: ReadonlyMap<string, 'cluster' | 'topic'> = new Map([
+  ['TOPIC_AUTHORIZATION_FAILED', 'topic'],
+  ['CLUSTER_AUTHORIZATION_FAILED', 'cluster'],
+  ['SASL_AUTHENTICATION_FAILED', 'cluster'],
+  ['UNSUPPORTED_SASL_MECHANISM', 'cluster'],
+  ['ILLEGAL_SASL_STATE', 'cluster'],
+  ['SECURITY_DISABLED', 'cluster'],
+  ['INVALID_REQUIRED_ACKS', 'cluster'],
+  ['UNSUPPORTED_VERSION', 'cluster'],
+])
+
+const MESSAGE_LENGTH_MAX = 500
+
+/** @returns null for a name of Kafka's that tells nothing about whose fault it is */
+export function faultOfKafkaError(name: string, text: string): Fault | null {
+  const message = text.slice(0, MESSAGE_LENGTH_MAX)
+  const event = EVENT_FAULTS.get(name)
+  if (event !== undefined) return { of: 'event', message, ...event }
+  if (TOPIC_FAULTS_OF_BROKER.has(name)) {
+    return { of: 'way', code: name, message, fault: 'broker', scope: 'topic' }
+  }
+  const scope = FAULTS_OF_PRODUCER.get(name)
+  return scope === undefined ? null : { of: 'way', code: name, message, fault: 'producer', scope }
 }
 
 /**
- * Tells whose fault an error of kafkajs is. Total: whatever is not known is the way's, because an event must never
- * be buried for something that it may not have caused. That includes a TypeError or RangeError: records are handed
- * over as strings and Buffers, so it is a garbled answer that kafkajs could not read, not an event.
+ * What is not known is the way's, because an event must never be buried for something that it may not have caused.
+ * That includes a TypeError or RangeError: it may be a garbled answer that the client could not read.
  */
-export function faultOf(error: unknown): Fault {
-  const chain = chainOf(error)
-  const message = describeError(error).slice(0, 500)
-  for (const link of chain) {
-    const type = String((link as { type?: unknown }).type ?? '')
-    const event = EVENT_FAULTS[type]
-    if (event !== undefined) return { of: 'event', message, ...event }
-    if (TOPIC_FAULTS_OF_BROKER.has(type)) {
-      return { of: 'way', code: type, message, fault: 'broker', scope: 'topic' }
-    }
-    const scope = FAULTS_OF_PRODUCER[type]
-    if (scope !== undefined) return { of: 'way', code: type, message, fault: 'producer', scope }
-  }
-  if (chain.some(link => link.name === 'KafkaJSSASLAuthenticationError')) {
-    const code = 'SASL_AUTHENTICATION_FAILED'
-    return { of: 'way', code, message, fault: 'producer', scope: 'cluster' }
-  }
-  const code = chain.at(-1)?.name ?? 'unknown_error'
+export function faultOfWay(code: string, text: string): WayFault {
+  const message = text.slice(0, MESSAGE_LENGTH_MAX)
   return { of: 'way', code, message, fault: 'broker', scope: 'cluster' }
-}
-
-function chainOf(error: unknown): Error[] {
-  const chain: Error[] = []
-  let current = error
-  while (current instanceof Error && chain.length < 5) {
-    chain.push(current)
-    current = current.cause
-  }
-  return chain
 }

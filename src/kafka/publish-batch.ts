@@ -1,13 +1,14 @@
-import type { Message } from 'kafkajs'
 import { describeError } from '../errors.ts'
 import type { OutboxEvent } from '../outbox/event.ts'
 import type { Outcome, Unknown } from '../relay/producer.ts'
-import type { Fault } from './fault.ts'
+import type { EventFault, Fault } from './fault.ts'
 import { partitionOfKey, partitionOfKeyless } from './partitioner.ts'
-import { type EncodedRecord, encodeRecord } from './record.ts'
-
-export type EventFault = Extract<Fault, { of: 'event' }>
-export type WayFault = Extract<Fault, { of: 'way' }>
+import {
+  type EncodedRecord,
+  encodeRecord,
+  InvalidHeadersError,
+  type KafkaRecord,
+} from './record.ts'
 
 /** Indices of a batch's events that go to one partition, in the batch's order. */
 export interface PartitionList {
@@ -62,8 +63,6 @@ export class PublishBatch {
       }
       const partition =
         key === null ? partitionOfKeyless(id, partitions) : partitionOfKey(key, partitions)
-      const record = this.#records[index]
-      if (record) record.message.partition = partition
       const name = `${topic} ${partition}`
       const list = lists.get(name)
       if (list) list.indices.push(index)
@@ -76,11 +75,11 @@ export class PublishBatch {
     return this.#records[index]?.bytes ?? 0
   }
 
-  /** Its record; the partition is set once `byPartition` was called. */
-  messageOf(index: number): Message {
-    const record = this.#records[index]
-    if (!record) throw new Error('an event that could not be encoded has no record')
-    return record.message
+  /** @throws when the event could not be encoded, so that it is settled already */
+  recordOf(index: number): KafkaRecord {
+    const encoded = this.#records[index]
+    if (!encoded) throw new Error('an event that could not be encoded has no record')
+    return encoded.record
   }
 
   /** Whether it may be sent now: not settled, and no earlier event of its key in the way. */
@@ -134,9 +133,15 @@ export class PublishBatch {
     try {
       return encodeRecord(event)
     } catch (error) {
-      const message = describeError(error).slice(0, 500)
-      this.reject(index, { of: 'event', code: 'invalid_headers', message, permanent: true })
+      this.reject(index, faultOfEncoding(error))
       return null
     }
   }
+}
+
+function faultOfEncoding(error: unknown): EventFault {
+  const message = describeError(error).slice(0, 500)
+  return error instanceof InvalidHeadersError
+    ? { of: 'event', code: 'invalid_headers', message, permanent: true }
+    : { of: 'event', code: 'client_error', message, permanent: false }
 }

@@ -1,19 +1,32 @@
-import type { Message } from 'kafkajs'
 import type { OutboxEvent } from '../outbox/event.ts'
 
 /** Bytes that Kafka's record format adds to key, value and headers, at most: lengths, deltas, attributes. */
 const RECORD_OVERHEAD_BYTES = 32
 
+/** What is published of an event, before a client has written it into a request. */
+export interface KafkaRecord {
+  readonly key: string | null
+  /** Null: a tombstone. */
+  readonly value: Buffer | null
+  readonly headers: Readonly<Record<string, string>>
+}
+
 export interface EncodedRecord {
-  readonly message: Message
+  readonly record: KafkaRecord
+  /** Its size in a request, or a little more. */
   readonly bytes: number
+}
+
+/** The row's headers are no object of strings. */
+export class InvalidHeadersError extends TypeError {
+  override readonly name = 'InvalidHeadersError'
 }
 
 /**
  * The record of an event: key, value bytes, the row's headers, then those by which consumers dedupe and trace it:
  * `event_id`, `event_type`, `sluice-id`. Sluice's names win over the row's.
  *
- * @throws TypeError when the row's headers are not an object of strings
+ * @throws InvalidHeadersError when the row's headers are not an object of strings
  */
 export function encodeRecord(event: OutboxEvent): EncodedRecord {
   const value = recordValue(event.payload)
@@ -23,7 +36,7 @@ export function encodeRecord(event: OutboxEvent): EncodedRecord {
   for (const name in headers) {
     bytes += 10 + Buffer.byteLength(name) + Buffer.byteLength(headers[name] as string)
   }
-  return { message: { key: event.key, value, headers }, bytes }
+  return { record: { key: event.key, value, headers }, bytes }
 }
 
 function recordValue(payload: OutboxEvent['payload']): Buffer | null {
@@ -43,9 +56,9 @@ function recordHeaders(event: OutboxEvent): Record<string, string> {
 }
 
 function rowHeaders(headersJson: string): Record<string, string> {
-  const row: unknown = JSON.parse(headersJson)
+  const row = parsed(headersJson)
   if (typeof row !== 'object' || row === null || Array.isArray(row)) {
-    throw new TypeError('headers must be a JSON object of strings')
+    throw new InvalidHeadersError('headers must be a JSON object of strings')
   }
   const headers = row as Record<string, unknown>
   for (const name in headers) {
@@ -53,8 +66,19 @@ function rowHeaders(headersJson: string): Record<string, string> {
     if (typeof value !== 'string') {
       const shape =
         value === null ? 'null' : Array.isArray(value) ? 'an array' : `a ${typeof value}`
-      throw new TypeError(`header ${JSON.stringify(name)} must be a string, it is ${shape}`)
+      throw new InvalidHeadersError(
+        `header ${JSON.stringify(name)} must be a string, it is ${shape}`,
+      )
     }
   }
   return headers as Record<string, string>
+}
+
+function parsed(headersJson: string): unknown {
+  try {
+    return JSON.parse(headersJson)
+  } catch {
+    // Its message would quote the text.
+    throw new InvalidHeadersError('headers must be JSON')
+  }
 }

@@ -1,67 +1,107 @@
-import type { Kafka } from 'kafkajs'
 import { monotonicMs } from '../internal/monotonic.ts'
-import { type Fault, faultOf } from './fault.ts'
+import { type PartitionCount, supersedes } from '../relay/cluster-view.ts'
+import type { ClientSession, ClusterDescription } from './client-session.ts'
+import type { Fault, WayFault } from './fault.ts'
 
 /** A grown topic is noticed after this time at the latest. */
 const FRESH_MS = 60_000
 
-interface Entry {
-  readonly partitions: number
-  readonly learntAtMs: number
+const BEHIND: WayFault = {
+  of: 'way',
+  code: 'partitions_behind',
+  message: 'the broker knows fewer partitions of the topic than another one has told of',
+  fault: 'broker',
+  scope: 'topic',
 }
 
 /**
- * How many partitions each topic has. Topics are looked up here before a producer hears of them: a kafkajs producer
- * that was once given a missing topic fails for all its other topics too (its issue 1622).
+ * How many partitions each topic has, and which cluster says so. Topics are looked up here before a producer hears of
+ * them: a kafkajs producer that was once given a missing topic fails for all its other topics too (its issue 1622).
  */
 export class TopicDirectory {
-  readonly #kafka: Kafka
-  readonly #entries = new Map<string, Entry>()
+  readonly #session: Pick<ClientSession, 'describe' | 'faultOf'>
+  readonly #counts = new Map<string, PartitionCount>()
+  #clusterId: string | null = null
+  #asked = false
 
-  constructor(kafka: Kafka) {
-    this.#kafka = kafka
+  constructor(session: Pick<ClientSession, 'describe' | 'faultOf'>) {
+    this.#session = session
   }
 
-  /** The number of partitions, or why it cannot be told, for each topic. */
-  async partitionsOf(topics: Iterable<string>): Promise<Map<string, number | Fault>> {
-    const known = new Map<string, number | Fault>()
-    const stale: string[] = []
+  /** Of the last answer; null before the first one. */
+  get clusterId(): string | null {
+    return this.#clusterId
+  }
+
+  /**
+   * The number of partitions, or why it cannot be told, for each topic. The first call asks the brokers in any case,
+   * so that the cluster's id is known.
+   * @param known counts that others have learnt: what is below is asked for again
+   * @throws whatever keeps the brokers from being asked the first time; later it is the fault of the topics in question
+   */
+  async partitionsOf(
+    topics: ReadonlySet<string>,
+    known: readonly PartitionCount[] = [],
+  ): Promise<Map<string, number | Fault>> {
+    const others = new Map(known.map(count => [count.topic, count]))
+    const stale = [...topics].filter(topic => !this.#isFresh(topic, others.get(topic)))
+    const faults = new Map<string, Fault>()
+    if (stale.length > 0 || !this.#asked) await this.#learn(stale, others, faults)
+    const partitions = new Map<string, number | Fault>()
     for (const topic of topics) {
-      const entry = this.#entries.get(topic)
-      if (entry && monotonicMs() - entry.learntAtMs < FRESH_MS) known.set(topic, entry.partitions)
-      else stale.push(topic)
+      const found = this.#counts.get(topic)?.partitions ?? faults.get(topic)
+      if (found !== undefined) partitions.set(topic, found)
     }
-    if (stale.length > 0) await this.#learn(stale, known)
-    return known
+    return partitions
   }
 
-  forget(topic: string): void {
-    this.#entries.delete(topic)
+  /** What is known of these topics. */
+  counts(topics: Iterable<string>): PartitionCount[] {
+    const found: PartitionCount[] = []
+    for (const topic of topics) {
+      const count = this.#counts.get(topic)
+      if (count !== undefined) found.push(count)
+    }
+    return found
   }
 
-  async #learn(topics: readonly string[], into: Map<string, number | Fault>): Promise<void> {
-    const admin = this.#kafka.admin()
-    try {
-      await admin.connect()
-      // One request per topic: a missing one fails the whole request it is in.
-      for (const topic of topics) into.set(topic, await this.#lookUp(admin, topic))
-    } catch (error) {
-      for (const topic of topics) if (!into.has(topic)) into.set(topic, faultOf(error))
-    } finally {
-      admin.disconnect().catch(() => {})
+  #isFresh(topic: string, other: PartitionCount | undefined): boolean {
+    const count = this.#counts.get(topic)
+    if (count === undefined || monotonicMs() - count.learntAtMs >= FRESH_MS) return false
+    return other === undefined || supersedes(count, other)
+  }
+
+  async #learn(
+    topics: readonly string[],
+    others: ReadonlyMap<string, PartitionCount>,
+    faults: Map<string, Fault>,
+  ): Promise<void> {
+    const learntAtMs = monotonicMs()
+    const description = await this.#ask(topics)
+    this.#clusterId = description.clusterId ?? this.#clusterId
+    for (const topic of topics) {
+      this.#counts.delete(topic)
+      const partitions = description.topics.get(topic)
+      if (typeof partitions !== 'number') {
+        if (partitions !== undefined) faults.set(topic, partitions)
+        continue
+      }
+      const count = { topic, partitions, learntAtMs }
+      const other = others.get(topic)
+      if (other === undefined || supersedes(count, other)) this.#counts.set(topic, count)
+      else faults.set(topic, BEHIND)
     }
   }
 
-  async #lookUp(admin: ReturnType<Kafka['admin']>, topic: string): Promise<number | Fault> {
+  async #ask(topics: readonly string[]): Promise<ClusterDescription> {
     try {
-      const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })
-      const partitions = topics[0]?.partitions.length ?? 0
-      if (partitions === 0) throw new Error('the broker names no partition of it')
-      this.#entries.set(topic, { partitions, learntAtMs: monotonicMs() })
-      return partitions
+      const description = await this.#session.describe(topics)
+      this.#asked = true
+      return description
     } catch (error) {
-      this.#entries.delete(topic)
-      return faultOf(error)
+      if (!this.#asked) throw error
+      const fault = this.#session.faultOf(error)
+      return { clusterId: null, topics: new Map(topics.map(topic => [topic, fault])) }
     }
   }
 }

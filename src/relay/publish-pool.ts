@@ -3,20 +3,23 @@ import { Piscina } from 'piscina'
 import { describeError } from '../errors.ts'
 import { monotonicMs } from '../internal/monotonic.ts'
 import type { OutboxEvent } from '../outbox/event.ts'
+import { type ClusterView, PartitionCounts } from './cluster-view.ts'
 import type { Outcome, Producer, Unknown } from './producer.ts'
 import {
+  type AnswerMessage,
   type BatchMessage,
   decodeOutcomes,
   encodeBatch,
-  type OutcomesMessage,
 } from './thread-message.ts'
 
 export interface PublishPoolOptions {
   readonly threads: number
   /** Batches in flight at once, over all threads. */
   readonly batchesMax: number
-  /** Plain data for the threads' producers. */
+  /** Plain data for the threads' producers: the client's name, how to reach the brokers, limits. */
   readonly producer: object
+  /** Called with the id of each Kafka cluster that a thread has reached, when it is another than before. Must not throw. */
+  readonly onCluster?: (clusterId: string) => void
 }
 
 /** How long after its deadline a thread may still answer, before it is taken for stuck and ended. */
@@ -25,18 +28,33 @@ const STUCK_AFTER_MS = 1_000
 /** Loading the code takes a second on a busy machine. */
 const WARM_UP_MS = 30_000
 
+/** A file for each client, so that a thread loads only its own. */
+const WORKERS = { kafkajs: 'publish', platformatic: 'publish-platformatic' } as const
+
 /** `.ts` when run from the sources, `.js` once built: the neighbour keeps this file's ending. */
-const WORKER = new URL(`../../workers/publish${import.meta.url.slice(-3)}`, import.meta.url)
+function workerFile(client: keyof typeof WORKERS): string {
+  const url = new URL(
+    `../../workers/${WORKERS[client]}${import.meta.url.slice(-3)}`,
+    import.meta.url,
+  )
+  return fileURLToPath(url)
+}
 
 /** Publishes on worker threads, so that encoding records never delays leases, confirms or health answers. */
 export class PublishPool implements Producer {
-  readonly #pool: Piscina<BatchMessage, OutcomesMessage>
+  readonly #pool: Piscina<BatchMessage, AnswerMessage>
+  readonly #onCluster: (clusterId: string) => void
+  readonly #partitions = new PartitionCounts()
+  #expectedClusterId: string | null = null
+  #seenClusterId: string | null = null
   #closed = false
 
-  constructor({ threads, batchesMax, producer }: PublishPoolOptions) {
+  constructor({ threads, batchesMax, producer, onCluster = () => {} }: PublishPoolOptions) {
+    this.#onCluster = onCluster
+    const { client = 'kafkajs' } = producer as { client?: keyof typeof WORKERS }
     const batchesOfThreadMax = Math.ceil(batchesMax / threads)
     this.#pool = new Piscina({
-      filename: fileURLToPath(WORKER),
+      filename: workerFile(client),
       minThreads: threads,
       maxThreads: threads,
       concurrentTasksPerWorker: batchesOfThreadMax,
@@ -59,19 +77,39 @@ export class PublishPool implements Producer {
   async publish(batch: readonly OutboxEvent[], untilMs: number): Promise<Outcome[]> {
     // A destroyed Piscina would start new threads for it.
     if (this.#closed) return batch.map(() => threadLost(new Error('the pool is closed')))
-    const message = encodeBatch(batch, untilMs)
+    const topics = new Set(batch.map(event => event.topic))
+    const known = {
+      clusterId: this.#expectedClusterId,
+      partitions: this.#partitions.of(topics),
+    }
+    const message = encodeBatch(batch, untilMs, known)
     const leftMs = Math.max(0, Math.ceil(untilMs - monotonicMs()))
     const stuck = new AbortController()
     const timer = setTimeout(() => stuck.abort(), leftMs + STUCK_AFTER_MS)
     try {
       const { signal } = stuck
       const transferList = [message.payloads]
-      return decodeOutcomes(await this.#pool.run(message, { transferList, signal }))
+      const { outcomes, view } = await this.#pool.run(message, { transferList, signal })
+      this.#learn(view)
+      return decodeOutcomes(outcomes)
     } catch (error) {
       return batch.map(() => threadLost(error))
     } finally {
       clearTimeout(timer)
     }
+  }
+
+  /** From the next batch on, threads that reach another cluster send nothing: `wrong_cluster`, the producer's fault. */
+  expectCluster(clusterId: string): void {
+    this.#expectedClusterId = clusterId
+  }
+
+  #learn({ clusterId, partitions }: ClusterView): void {
+    const expected = this.#expectedClusterId
+    if (expected === null || clusterId === expected) this.#partitions.note(partitions)
+    if (clusterId === null || clusterId === this.#seenClusterId) return
+    this.#seenClusterId = clusterId
+    this.#onCluster(clusterId)
   }
 
   /** One empty batch for each thread loads its code and connects it, so that the first real one need not wait for that. */

@@ -3,6 +3,7 @@
  * payloads in one buffer that is moved, not copied.
  */
 import type { OutboxEvent } from '../outbox/event.ts'
+import { type ClusterView, NOTHING_KNOWN } from './cluster-view.ts'
 import type { Outcome, Rejected, Unknown } from './producer.ts'
 
 /** A null payload's end in `BatchMessage.payloadEnds`. */
@@ -11,6 +12,8 @@ const NO_PAYLOAD = -1
 export interface BatchMessage {
   /** Monotonic deadline, shared by all threads. */
   readonly untilMs: number
+  /** The cluster that the events are for, and what other threads have learnt of their topics. */
+  readonly known: ClusterView
   readonly lanes: number[]
   readonly ids: string[]
   readonly eventIds: string[]
@@ -31,7 +34,17 @@ export interface OutcomesMessage {
   readonly faults: (Rejected | Unknown)[]
 }
 
-export function encodeBatch(events: readonly OutboxEvent[], untilMs: number): BatchMessage {
+/** A batch's outcomes and what the thread has seen of the cluster. */
+export interface AnswerMessage {
+  readonly outcomes: OutcomesMessage
+  readonly view: ClusterView
+}
+
+export function encodeBatch(
+  events: readonly OutboxEvent[],
+  untilMs: number,
+  known: ClusterView = NOTHING_KNOWN,
+): BatchMessage {
   const payloads = new ArrayBuffer(
     events.reduce((bytes, { payload }) => bytes + bytesOf(payload), 0),
   )
@@ -48,6 +61,7 @@ export function encodeBatch(events: readonly OutboxEvent[], untilMs: number): Ba
   })
   return {
     untilMs,
+    known,
     lanes: events.map(event => event.lane),
     ids: events.map(event => event.id),
     eventIds: events.map(event => event.eventId),

@@ -3,8 +3,10 @@ import { type TestContext, test } from 'node:test'
 import { withDeadline } from '../../src/internal/deadline.ts'
 import { monotonicMs } from '../../src/internal/monotonic.ts'
 import type { OutboxEvent } from '../../src/outbox/event.ts'
-import type { Acked, Outcome, Producer } from '../../src/relay/producer.ts'
+import type { Outcome, Producer } from '../../src/relay/producer.ts'
 import type { TopicRecord } from '../support/kafka.ts'
+import { acked, kindsOf, placeOf, soon, textOf } from './producer-outcomes.ts'
+import { producerRecordContract } from './producer-records.ts'
 import { sampleEvents } from './sample-event.ts'
 
 /** A producer and what its tests need of its broker. */
@@ -17,11 +19,8 @@ export interface ProducerUnderTest {
 }
 
 const OVERSIZE = 'x'.repeat(2 * 1024 * 1024)
-const PUBLISH_MS = 15_000
 const MISSING = 'a-topic-that-nobody-made'
 const bad = { headersJson: '{"n":1}' }
-
-const soon = () => monotonicMs() + PUBLISH_MS
 
 /**
  * Registers the tests of what a `Producer` owes the relay.
@@ -31,6 +30,8 @@ export function producerContract(
   name: string,
   open: (t: TestContext) => Promise<ProducerUnderTest>,
 ): void {
+  producerRecordContract(name, open)
+
   const obligation = (
     text: string,
     work: (under: ProducerUnderTest, t: TestContext) => Promise<void>,
@@ -259,21 +260,4 @@ async function storedAsAcked(
   const stored = (await readTopic(topic)).map(record => String(record.headers.event_id))
   const expected = events.filter((_, index) => outcomes[index]?.kind === 'acked')
   assert.deepEqual(stored.sort(), expected.map(event => event.eventId).sort())
-}
-
-function acked(outcome: Outcome | undefined): Acked {
-  assert.ok(outcome?.kind === 'acked', `the outcome is ${JSON.stringify(outcome)}`)
-  return outcome
-}
-
-function kindsOf(outcomes: readonly Outcome[]): string[] {
-  return outcomes.map(({ kind }) => kind)
-}
-
-function placeOf(topic: string, at: { partition: number; offset: bigint | string }): string {
-  return `${topic} ${at.partition} ${at.offset}`
-}
-
-function textOf({ value }: TopicRecord): string {
-  return String(value)
 }

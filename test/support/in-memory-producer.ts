@@ -61,7 +61,7 @@ export class InMemoryProducer implements Producer {
     const records = partitions[partition] ?? []
     const offset = BigInt(records.length)
     const key = event.key === null ? null : Buffer.from(event.key)
-    records.push({ partition, offset, key, value, headers, timestamp: 0 })
+    records.push({ partition, offset, key, value, headers, timestamp: Date.now() })
     return { kind: 'acked', partition, offset: String(offset) }
   }
 }
@@ -78,6 +78,7 @@ function rejected(code: string): Rejected {
 
 function headersOf({ headersJson, eventId, eventType, id }: OutboxEvent) {
   const row = JSON.parse(headersJson) as Record<string, string>
+  if (typeof row !== 'object' || Array.isArray(row)) return null
   const legal = Object.values(row).every(value => typeof value === 'string')
   return legal ? { ...row, event_id: eventId, event_type: eventType, 'sluice-id': id } : null
 }

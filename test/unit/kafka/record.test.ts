@@ -12,10 +12,10 @@ const encodeByKafkajs = require('kafkajs/src/protocol/recordBatch/record/v0') as
 
 test('a record has the event’s key, its payload as bytes and its own headers', () => {
   const event = sampleEvent({ id: '9007199254740993', key: 'ключ', payload: '{"a": 1.50}' })
-  const { message } = encodeRecord(event)
-  assert.equal(message.key, 'ключ')
-  assert.deepEqual(message.value, Buffer.from('{"a": 1.50}'))
-  assert.deepEqual(message.headers, {
+  const { record } = encodeRecord(event)
+  assert.equal(record.key, 'ключ')
+  assert.deepEqual(record.value, Buffer.from('{"a": 1.50}'))
+  assert.deepEqual(record.headers, {
     event_id: event.eventId,
     event_type: 'OrderPlaced',
     'sluice-id': '9007199254740993',
@@ -24,27 +24,27 @@ test('a record has the event’s key, its payload as bytes and its own headers',
 
 test('bytes are published as they are, also those in the middle of a larger buffer', () => {
   const large = Uint8Array.from([1, 2, 104, 0, 255, 3])
-  const { message } = encodeRecord(sampleEvent({ payload: large.subarray(2, 5) }))
-  assert.ok(Buffer.isBuffer(message.value))
-  assert.deepEqual([...message.value], [104, 0, 255])
+  const { record } = encodeRecord(sampleEvent({ payload: large.subarray(2, 5) }))
+  assert.ok(Buffer.isBuffer(record.value))
+  assert.deepEqual([...record.value], [104, 0, 255])
 })
 
 test('a tombstone has no value, an empty payload an empty one', () => {
-  assert.equal(encodeRecord(sampleEvent({ payload: null })).message.value, null)
+  assert.equal(encodeRecord(sampleEvent({ payload: null })).record.value, null)
   for (const payload of ['', new Uint8Array()]) {
-    assert.deepEqual(encodeRecord(sampleEvent({ payload })).message.value, Buffer.alloc(0))
+    assert.deepEqual(encodeRecord(sampleEvent({ payload })).record.value, Buffer.alloc(0))
   }
 })
 
 test('an event without a key has a record without one, and an empty key is a key', () => {
-  assert.equal(encodeRecord(sampleEvent({ key: null })).message.key, null)
-  assert.equal(encodeRecord(sampleEvent({ key: '' })).message.key, '')
+  assert.equal(encodeRecord(sampleEvent({ key: null })).record.key, null)
+  assert.equal(encodeRecord(sampleEvent({ key: '' })).record.key, '')
 })
 
 test('the row’s headers go along, but cannot forge those of Sluice', () => {
   const forged = { source: 'shop', event_id: 'forged', event_type: 'forged', 'sluice-id': '0' }
   const event = sampleEvent({ headersJson: JSON.stringify(forged) })
-  assert.deepEqual(encodeRecord(event).message.headers, {
+  assert.deepEqual(encodeRecord(event).record.headers, {
     source: 'shop',
     event_id: event.eventId,
     event_type: event.eventType,
@@ -58,6 +58,7 @@ test('headers that are no object of strings are refused with the name, never the
     ['{"ok":"x","n":null}', /^header "n" must be a string, it is null$/],
     ['{"n":["12345"]}', /^header "n" must be a string, it is an array$/],
     ['{"n":{"a":12345}}', /^header "n" must be a string, it is a object$/],
+    ['12345, no JSON', /must be JSON/],
     ['[]', /must be a JSON object/],
     ['null', /must be a JSON object/],
     ['"12345"', /must be a JSON object/],
@@ -86,8 +87,8 @@ test('the size that is reckoned with is never below the one on the wire', () => 
       fc.dictionary(name, name, { maxKeys: 60 }),
       (key, payload, headers) => {
         const event = sampleEvent({ key, payload, headersJson: JSON.stringify(headers) })
-        const { message, bytes } = encodeRecord(event)
-        const onTheWire = encodeByKafkajs({ ...message, offsetDelta: 1_000, timestampDelta: 1_000 })
+        const { record, bytes } = encodeRecord(event)
+        const onTheWire = encodeByKafkajs({ ...record, offsetDelta: 1_000, timestampDelta: 1_000 })
         assert.ok(onTheWire.size() <= bytes, `${onTheWire.size()} on the wire, ${bytes} reckoned`)
       },
     ),

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { faultOf } from '../../../src/kafka/fault.ts'
-import { expired } from '../../../src/kafka/kafkajs-session.ts'
+import { expired } from '../../../src/kafka/client-session.ts'
+import { faultOfKafkajs as faultOf } from '../../../src/kafka/kafkajs-fault.ts'
 
 const require = createRequire(import.meta.url)
 // kafkajs exports its errors in a way that an import by name does not see.

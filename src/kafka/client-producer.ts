@@ -4,7 +4,7 @@ import { monotonicMs } from '../internal/monotonic.ts'
 import type { OutboxEvent } from '../outbox/event.ts'
 import { type ClusterView, NOTHING_KNOWN } from '../relay/cluster-view.ts'
 import type { Outcome, Producer } from '../relay/producer.ts'
-import { type ClientSession, expired } from './client-session.ts'
+import { type ClientSession, expired, isExpired } from './client-session.ts'
 import type { KafkaConnection } from './connection.ts'
 import { type EventFault, type Fault, faultOfWay, type WayFault } from './fault.ts'
 import { type PartitionList, PublishBatch } from './publish-batch.ts'
@@ -43,7 +43,15 @@ const CLIENT_ERROR: EventFault = {
 interface Way {
   readonly session: ClientSession
   readonly topics: TopicDirectory
+  /** Batches in a row whose time was over before the session was connected and knew their topics. */
+  lateInARow: number
 }
+
+/**
+ * A slow start goes on for the next batch, which finds it further on: a new session after each would never get there
+ * while brokers need longer than a batch has. But not for ever: connecting may hang.
+ */
+const LATE_IN_A_ROW_MAX = 4
 
 /** Publishes through any client: acks from all replicas, one partition a request, a new session after any fault. */
 export class ClientProducer implements Producer {
@@ -109,23 +117,25 @@ export class ClientProducer implements Producer {
       const session = this.#openSession()
       this.#sessions.add(session)
       void session.ended.then(() => this.#sessions.delete(session))
-      this.#way = { session, topics: new TopicDirectory(session) }
+      this.#way = { session, topics: new TopicDirectory(session), lateInARow: 0 }
     }
     return this.#way
   }
 
   /** @returns null when nothing can be sent; all of the batch then has its outcome */
   async #prepare(
-    { session, topics }: Way,
+    way: Way,
     work: PublishBatch,
     untilMs: number,
     known: ClusterView,
   ): Promise<Map<string, number | Fault> | null> {
+    const { session, topics } = way
     try {
       await session.connect(untilMs)
       const looking = topics.partitionsOf(work.topics(), known.partitions)
       const late = () => expired('looking topics up')
       const partitions = await withDeadline(looking, untilMs - monotonicMs(), late)
+      way.lateInARow = 0
       const { clusterId } = topics
       if (known.clusterId === null || clusterId === null || clusterId === known.clusterId) {
         return partitions
@@ -133,7 +143,8 @@ export class ClientProducer implements Producer {
       session.retire()
       work.failAll(wrongCluster(clusterId, known.clusterId))
     } catch (error) {
-      session.retire()
+      if (isExpired(error)) way.lateInARow++
+      if (!isExpired(error) || way.lateInARow >= LATE_IN_A_ROW_MAX) session.retire()
       work.failAll(session.faultOf(error))
     }
     return null

@@ -52,3 +52,8 @@ export function expired(doing: string): Error {
   error.name = 'timeout'
   return error
 }
+
+/** Whether it was our own deadline that ended the wait, so that what was waited for may still come. */
+export function isExpired(error: unknown): boolean {
+  return error instanceof Error && error.name === 'timeout'
+}

@@ -1,9 +1,14 @@
-import { CONNECTION_MUTE } from './paced-sockets.ts'
-
 /** A connection is open, and nothing comes back. */
 export class NoAnswerError extends Error {
   constructor(withinMs: number) {
     super(`no answer from PostgreSQL within ${withinMs} ms`)
+  }
+}
+
+/** Not all of an answer is there. */
+export class TornAnswerError extends Error {
+  constructor() {
+    super('the answer of PostgreSQL was torn: rows are missing at its beginning')
   }
 }
 
@@ -20,7 +25,6 @@ const UNREACHABLE = new Set([
   'ETIMEDOUT',
   'ENOENT',
   'CONNECT_TIMEOUT',
-  CONNECTION_MUTE,
   '57P03',
   '53300',
 ])

@@ -2,7 +2,12 @@ import postgres from 'postgres'
 import { describeError, SluiceError } from '../errors.ts'
 import { withDeadline } from '../internal/deadline.ts'
 import { DestinationBreaker, type DestinationState } from '../internal/destination-breaker.ts'
-import { connectionFault, NoAnswerError, serverAnswered } from './connection-fault.ts'
+import {
+  connectionFault,
+  NoAnswerError,
+  serverAnswered,
+  TornAnswerError,
+} from './connection-fault.ts'
 import { pacedSockets } from './paced-sockets.ts'
 
 export type Sql = postgres.Sql
@@ -69,10 +74,13 @@ export class Database {
   async #answered<T>(statement: (sql: Sql) => PromiseLike<T>): Promise<T> {
     const sql = this.#sql
     const answerMs = this.#options.statementTimeoutMs + ANSWER_MARGIN_MS
-    return withDeadline(statement(sql), answerMs, () => {
+    const result = await withDeadline(statement(sql), answerMs, () => {
       this.#replace(sql)
       return new NoAnswerError(answerMs)
     })
+    // A connection of postgres.js that was cut in the middle of an answer goes on counting rows in the next one.
+    if (Array.isArray(result) && result.length > 0 && !(0 in result)) throw new TornAnswerError()
+    return result
   }
 
   async stop(): Promise<void> {

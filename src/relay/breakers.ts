@@ -15,6 +15,14 @@ import type { Outcome, Unknown } from './producer.ts'
 const BREAKERS_MAX = 1_000
 const CLUSTER = 'cluster'
 const TOPIC = 'topic:'
+/**
+ * After a fault of the cluster batches begin this small and grow fourfold with each that arrives. A full one at once
+ * may take brokers that have just come back longer than its deadline, and then goes out again as a whole.
+ */
+const BATCH_AFTER_FAULT = 64
+const BATCH_GROWTH = 4
+/** No batch is larger: the limit is lifted. */
+const BATCH_MAX = 10_000
 
 export class Breakers {
   readonly #resetMs: number
@@ -22,6 +30,7 @@ export class Breakers {
   readonly #breakers = new Map<string, DestinationBreaker>()
   /** What other replicas had open when last told. */
   #elsewhere: ReadonlySet<string> = new Set()
+  #batchMax = BATCH_MAX
 
   /** @param resetMs how long a breaker stays open before the next canary */
   constructor(resetMs: number, emit: RelayListener) {
@@ -29,10 +38,13 @@ export class Breakers {
     this.#emit = emit
   }
 
-  /** How many events may be reserved now: none while the cluster is down, one as its canary, else `limit`. */
+  /**
+   * How many events may be reserved now: none while the cluster is down, one as its canary, few after a fault, else
+   * `limit`.
+   */
   reservable(limit: number): number {
     if (this.#isShut(CLUSTER)) return 0
-    return this.#isClosed(CLUSTER) ? limit : 1
+    return this.#isClosed(CLUSTER) ? Math.min(limit, this.#batchMax) : 1
   }
 
   /** Topics whose events need not be reserved. */
@@ -92,6 +104,8 @@ export class Breakers {
         reached.add(cluster)
       }
     })
+    if (reached.has(CLUSTER)) this.#batchMax = Math.min(BATCH_MAX, this.#batchMax * BATCH_GROWTH)
+    else if (failures.has(CLUSTER)) this.#batchMax = BATCH_AFTER_FAULT
     for (const name of reached) this.#succeed(name)
     for (const [name, { code, message }] of failures) {
       if (!reached.has(name)) this.#breakerOf(name)?.fail(`${code}: ${message}`)

@@ -7,6 +7,7 @@ import type {
   ClientSession,
   ClusterDescription,
 } from '../../../src/kafka/client-session.ts'
+import { expired } from '../../../src/kafka/client-session.ts'
 import { type Fault, faultOfWay } from '../../../src/kafka/fault.ts'
 import type { KafkaRecord } from '../../../src/kafka/record.ts'
 import type { Outcome } from '../../../src/relay/producer.ts'
@@ -28,7 +29,12 @@ class StrangeSession implements ClientSession {
     })
   }
 
-  async connect(): Promise<void> {}
+  /** Batches that come before it is connected. */
+  lateFor = 0
+
+  async connect(): Promise<void> {
+    if (this.lateFor-- > 0) throw expired('connecting')
+  }
 
   async describe(topics: readonly string[]): Promise<ClusterDescription> {
     return { clusterId: 'one', topics: new Map(topics.map(topic => [topic, 1])) }
@@ -60,7 +66,7 @@ class StrangeSession implements ClientSession {
   }
 }
 
-function setup() {
+function setup({ lateFor = 0 } = {}) {
   const sessions: StrangeSession[] = []
   const options = {
     connection: { brokers: [], clientId: 'test' },
@@ -69,6 +75,7 @@ function setup() {
   }
   const producer = new ClientProducer(options, () => {
     const session = new StrangeSession()
+    session.lateFor = lateFor
     sessions.push(session)
     return session
   })
@@ -134,4 +141,18 @@ test('a request has no more records than kafkajs can group without stalling its 
   }
   await publish(...Array.from({ length: 4_500 }, (_, n) => `k${n}`))
   assert.deepEqual(sizes, [2_000, 2_000, 500])
+})
+
+test('a session that connects slowly is waited for by the next batches, and given up when it never does', async () => {
+  const { publish, sessions } = setup({ lateFor: 3 })
+  for (let n = 0; n < 3; n++) assert.deepEqual(codesOf(await publish('a')), ['timeout'])
+  assert.deepEqual(codesOf(await publish('a')), ['acked'])
+  assert.equal(sessions.length, 1)
+
+  const never = setup({ lateFor: Number.POSITIVE_INFINITY })
+  for (let n = 0; n < 5; n++) await never.publish('a')
+  assert.deepEqual(
+    never.sessions.map(({ retired }) => retired),
+    [true, false],
+  )
 })

@@ -5,7 +5,6 @@ import { type TestContext, test } from 'node:test'
 import { describeError } from '../../../src/errors.ts'
 import { Database } from '../../../src/outbox/database.ts'
 import { cleanup } from '../../support/cleanup.ts'
-import { until } from '../../support/until.ts'
 
 /** Accepts connections and closes them before it has said anything. */
 async function openMute(t: TestContext) {
@@ -23,33 +22,31 @@ async function openMute(t: TestContext) {
   return { url: `postgres://a:b@127.0.0.1:${port}/x`, connections: () => connections }
 }
 
-test('a server that closes connections without a word is not hammered, and statements fail instead of waiting', async t => {
+test('a server that closes connections without a word is not hammered', async t => {
   const mute = await openMute(t)
-  const told: string[] = []
-  const database = new Database({
-    url: mute.url,
-    applicationName: 'test',
-    connectionsMax: 4,
-    statementTimeoutMs: 60_000,
-    breakerResetMs: 50,
-    onBreaker: state => told.push(state),
-  })
+  const options = { applicationName: 'test', connectionsMax: 4, statementTimeoutMs: 1_000 }
+  const database = new Database({ url: mute.url, ...options })
   cleanup(t, () => database.stop())
-  let asked = 0
-  const ask = async () => {
-    asked++
-    await assert.rejects(
+  const ask = () =>
+    assert.rejects(
       database.run('asking', sql => sql`select 1`),
-      /asking failed/,
+      error => /asking failed: no answer/.test(describeError(error)),
     )
-  }
-  // Each opening after the first one is a probe that has failed.
-  const probed = async () => {
-    await Promise.all([ask(), ask(), ask()])
-    return told.filter(state => state === 'open').length >= 4
-  }
-  await until(probed, { deadlineMs: 30_000, what: 'three probes have failed' })
-  assert.ok(mute.connections() <= 20, `${mute.connections()} connections for ${asked} statements`)
+  await Promise.all([ask(), ask(), ask(), ask()])
+  // Of a pool that waits 3 s: by postgres.js itself it would be some hundreds for each statement.
+  assert.ok(mute.connections() <= 30, `${mute.connections()} connections`)
+})
+
+test('an answer whose first rows are missing is no answer', async t => {
+  const { url } = await openMute(t)
+  const options = { applicationName: 'test', connectionsMax: 1, statementTimeoutMs: 1_000 }
+  const database = new Database({ url, ...options })
+  cleanup(t, () => database.stop())
+  const torn: number[] = []
+  torn[2] = 1
+  const asking = database.run('asking', async () => torn)
+  await assert.rejects(asking, error => /rows are missing/.test(describeError(error)))
+  assert.deepEqual(await database.run('asking', async () => []), [])
 })
 
 test('a statement of a closed database is refused', async t => {

@@ -8,7 +8,7 @@ import { sampleEvents } from '../../contract/sample-event.ts'
 import { until } from '../../support/until.ts'
 
 const LONG_MS = 60_000
-const LIMIT = 500
+const LIMIT = 50
 
 const acked: Outcome = { kind: 'acked', partition: 0, offset: '1' }
 const rejected: Outcome = { kind: 'rejected', code: 'bad', message: 'bad', permanent: false }
@@ -226,4 +226,57 @@ test('stopped breakers hold nothing back and tell of no change any more', async 
   assert.deepEqual(stopped.breakers.openNames(), [])
   await running.halfOpen('cluster')
   assert.deepEqual(stopped.told, ['cluster open'])
+})
+
+test('after a fault of the cluster batches are small, and grow with each that arrives', async t => {
+  const { breakers, batch } = setup(t)
+  assert.equal(breakers.reservable(5_000), 5_000)
+  await batch(clusterDown, 'a')
+  const sizes: number[] = []
+  for (let n = 0; n < 5; n++) {
+    sizes.push(breakers.reservable(5_000))
+    await batch(acked, 'a')
+  }
+  assert.deepEqual(sizes, [64, 256, 1_024, 4_096, 5_000])
+  await batch(topicDown, 'a')
+  assert.equal(breakers.reservable(5_000), 5_000, 'a topic alone makes no batch smaller')
+})
+
+test('what another replica has open is tried with one event first, and opens here when that fails', async t => {
+  const { breakers, batch, told } = setup(t)
+  breakers.suspect(['cluster', 'topic:a', 'database'])
+  assert.equal(breakers.reservable(LIMIT), 1)
+  assert.deepEqual(breakers.openNames(), [], 'it is a suspicion, no experience')
+  const events = eventsOf('a', 'a')
+  assert.deepEqual(breakers.admit(events), events.slice(0, 1))
+  await batch(clusterDown, 'a')
+  assert.deepEqual(told, ['cluster open'])
+  assert.equal(breakers.reservable(LIMIT), 0)
+})
+
+test('a suspicion ends with the first success, or when the other replica has closed its breaker', async t => {
+  const { breakers, batch } = setup(t)
+  breakers.suspect(['cluster', 'topic:a'])
+  await batch(acked, 'a')
+  assert.equal(breakers.reservable(LIMIT), LIMIT)
+  breakers.suspect(['cluster', 'topic:a'])
+  assert.equal(breakers.reservable(LIMIT), LIMIT, 'what was known before is not suspected again')
+  breakers.suspect([])
+  breakers.suspect(['cluster'])
+  assert.equal(breakers.reservable(LIMIT), 1)
+  breakers.suspect([])
+  assert.equal(breakers.reservable(LIMIT), LIMIT)
+})
+
+test('while a canary is on its way nothing else of its destination is admitted, and a failed one lets nothing through', async t => {
+  const { breakers, batch, fail, halfOpen } = setup(t, 50)
+  await fail(3, topicDown, 'a')
+  await halfOpen('topic:a')
+  const [canary, other] = eventsOf('a', 'a')
+  assert.ok(canary && other)
+  assert.deepEqual(breakers.admit([canary, other]), [canary])
+  assert.deepEqual(breakers.shutTopics(), ['a'])
+  breakers.record([canary], [topicDown])
+  assert.deepEqual(breakers.admit([other]), [], 'at once, not only when opossum has counted')
+  await batch(acked, 'b')
 })

@@ -85,7 +85,7 @@ test('while the server is away, one statement a second tries it, and the next on
   const server = await startOwnPostgres(t)
   const told: string[] = []
   const database = new Database({
-    url: server.url,
+    url: server.directUrl,
     applicationName: 'breaker test',
     connectionsMax: 2,
     statementTimeoutMs: 2_000,

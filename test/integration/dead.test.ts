@@ -1,20 +1,9 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import * as dead from '../../src/cli/dead.ts'
-import type { Sql } from '../../src/outbox/database.ts'
 import { type Ended, runCommand } from '../support/command.ts'
 import { createDatabase } from '../support/database.ts'
-
-interface Given {
-  readonly id: number
-  readonly topic?: string
-  readonly key?: string | null
-  readonly reason?: string
-  readonly error?: string
-  readonly minutesAgo?: number
-  readonly expiresIn?: string | null
-  readonly blocks?: boolean
-}
+import { bury, buryMany, contents } from '../support/dead-letters.ts'
 
 async function setup(t: TestContext) {
   const { url, sql } = await createDatabase(t)
@@ -26,39 +15,6 @@ async function setup(t: TestContext) {
 function parsed({ code, stdout, stderr }: Ended): Record<string, unknown> {
   assert.equal(stderr, '')
   return { ...(JSON.parse(stdout) as Record<string, unknown>), code }
-}
-
-/** Puts an event where the relay would have put it. */
-async function bury(sql: Sql, given: Given): Promise<void> {
-  const { id, topic = 'orders', key = 'k', reason = 'message_too_large', error = 'too big' } = given
-  const { minutesAgo = 1, expiresIn = null, blocks = false } = given
-  await sql`
-    insert into outbox.dead_letters (
-      id, lane, event_id, topic, key, event_type, headers, payload, created_at, expires_at, attempts, reason, error,
-      dead_at, history, blocks_key
-    )
-    select ${id}, (case when ${key}::text is null then ${id}::bigint & 63 else hashtextextended(${key}, 0) & 63 end),
-      ('00000000-0000-4000-8000-' || lpad(${id}::text, 12, '0'))::uuid, ${topic}, ${key}, 'T', '{"a":"b"}',
-      '{"n" : 1.0}', '2026-01-02T03:04:05Z', now() + ${expiresIn}::interval, 7, ${reason}, ${error},
-      now() - ${minutesAgo} * interval '1 minute',
-      '[{"at":"2026-01-02T03:04:06Z","attempt":1,"reason":"invalid_record","error":"first"}]', ${blocks}`
-}
-
-async function buryMany(sql: Sql, events: number): Promise<void> {
-  await sql`
-    insert into outbox.dead_letters (id, lane, event_id, topic, key, event_type, headers, created_at, attempts, reason, error)
-    select n, hashtextextended('k' || n % 100, 0) & 63, gen_random_uuid(), 'orders', 'k' || n % 100, 'T', '{}', now(),
-      3, 'message_too_large', 'too big'
-    from generate_series(1, ${events}::int) n`
-}
-
-/** Everything that a command could have changed. */
-async function contents(sql: Sql): Promise<unknown> {
-  const [row] = await sql`
-    select (select jsonb_agg(d order by id) from outbox.dead_letters d) as dead,
-      (select jsonb_agg(e order by id) from outbox.events e) as events,
-      (select jsonb_agg(a order by id) from outbox.audit a) as audit`
-  return row
 }
 
 test('dead letters are listed newest first, counted by reason and topic, without payloads', async t => {

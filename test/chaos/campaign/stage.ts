@@ -95,8 +95,9 @@ export function connect(directUrl: string): postgres.Sql {
 
 /** Nothing of ours: a `PG…` or `SLUICE_…` variable would change what is tested. */
 function environment(url: string, brokers: readonly string[]): NodeJS.ProcessEnv {
-  const { PATH, HOME, TMPDIR } = process.env
-  return { PATH, HOME, TMPDIR, DATABASE_URL: url, KAFKA_BROKERS: brokers.join(',') }
+  const { PATH, HOME, TMPDIR, KAFKA_CLIENT } = process.env
+  const parts = { DATABASE_URL: url, KAFKA_BROKERS: brokers.join(',') }
+  return { PATH, HOME, TMPDIR, ...(KAFKA_CLIENT && { KAFKA_CLIENT }), ...parts }
 }
 
 async function migrate(root: string, url: string): Promise<void> {

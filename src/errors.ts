@@ -36,7 +36,7 @@ export function describeError(error: unknown): string {
   let current: unknown = error
   for (let depth = 0; depth < 5 && current !== undefined && current !== null; depth++) {
     if (!(current instanceof Error)) {
-      parts.push(String(current))
+      parts.push(textOf(current))
       break
     }
     const code = (current as { code?: unknown }).code
@@ -48,7 +48,16 @@ export function describeError(error: unknown): string {
   return [...new Set(parts.filter(Boolean))].join(': ')
 }
 
+/** A value that was thrown may be anything, also one that cannot be made a text. */
+function textOf(value: unknown): string {
+  try {
+    return String(value)
+  } catch {
+    return Object.prototype.toString.call(value)
+  }
+}
+
 function firstOf(error: AggregateError): string {
   const first: unknown = error.errors[0]
-  return first instanceof Error ? first.message : String(first)
+  return first instanceof Error ? first.message : textOf(first)
 }

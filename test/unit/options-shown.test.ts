@@ -7,7 +7,7 @@ import { inspect } from 'node:util'
 import { describeError, SluiceError } from '../../src/errors.ts'
 import { printExample, printHelp, printMarkdown } from '../../src/options/print.ts'
 import { optionTable } from '../../src/options/table.ts'
-import { describeOptions, loadOptions, type Options } from '../../src/options.ts'
+import { describeOptions, loadOptions } from '../../src/options.ts'
 
 const minimal = { DATABASE_URL: 'postgres://me:hunter2@db/shop', KAFKA_BROKERS: 'a:9092, b:9093' }
 

@@ -11,7 +11,7 @@ import { bindCluster, checkInstallation } from './outbox/installation.ts'
 import type { Survey } from './outbox/lane-store.ts'
 import { PostgresAdapter } from './outbox/postgres-adapter.ts'
 import { keepRetention } from './outbox/retention.ts'
-import { awaitSchema } from './outbox/schema-check.ts'
+import { checkSchema, whenReachable } from './outbox/schema-check.ts'
 import type { Log } from './telemetry/log.ts'
 
 export interface PostgresOutboxParts {
@@ -64,17 +64,22 @@ export class PostgresOutbox {
 
   /**
    * Waits for the database, checks that its schema and the place are the right ones, and starts to lease lanes.
-   * @throws SluiceError as `awaitSchema` and `checkInstallation` do
+   * @throws SluiceError as `whenReachable`, `checkSchema` and `checkInstallation` do
    */
   async open(): Promise<PostgresAdapter> {
     const { options, replica, adopt, log, emit, onSurvey, supervisor, stop } = this.#parts
     const { database } = this
-    await awaitSchema(database, log, stop)
-    const installation = await checkInstallation(database, { adopt, actor: replica })
-    this.#clusterId = installation.kafkaClusterId
-    if (await mayRing(database, options.doorbell)) {
-      this.#bell = new Doorbell(database, options.databaseUrl, this.#name)
-    }
+    const rings = await whenReachable(
+      async () => {
+        await checkSchema(database)
+        const installation = await checkInstallation(database, { adopt, actor: replica })
+        this.#clusterId = installation.kafkaClusterId
+        return mayRing(database, options.doorbell)
+      },
+      log,
+      stop,
+    )
+    if (rings) this.#bell = new Doorbell(database, options.databaseUrl, this.#name)
     const adapter = new PostgresAdapter({
       database,
       identity: { replica, host: hostname(), version: packageVersion() },

@@ -36,6 +36,8 @@ export interface WritersSeen {
   readonly lastId: bigint
   /** Transactions that may hold an id that nobody sees yet. */
   readonly open: ReadonlySet<string>
+  /** Changes when the server has started anew, after which what its memory said counts no more. */
+  readonly server: string
   /** Positions in the server's log: where it ends, and up to where it survives a crash. */
   readonly position: bigint
   readonly flushed: bigint

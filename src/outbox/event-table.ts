@@ -1,3 +1,4 @@
+import { SluiceError } from '../errors.ts'
 import { monotonicMs } from '../internal/monotonic.ts'
 import { pause } from '../internal/pause.ts'
 import type { FailedEvent, LaneLease, PublishedEvent, ReserveOptions, Settled } from './adapter.ts'
@@ -7,6 +8,7 @@ import type { OutboxEvent } from './event.ts'
 import type { EventStore, LaneStart, Reading } from './event-store.ts'
 import { readStatement, toReading } from './read-events.ts'
 import { faultsJson, refusal } from './refuse-events.ts'
+import { serverStart } from './server-start.ts'
 
 export interface EventTableOptions {
   readonly replica: string
@@ -58,23 +60,35 @@ export class EventTable implements EventStore {
    * it is flushed up to where it ended after the reading's snapshot, all that the reading saw survives.
    */
   async awaitFlush(position: string): Promise<void> {
+    const [lsn = '', ...server] = position.split(' ')
     const startedMs = monotonicMs()
     const { signal } = new AbortController()
     for (let pauseMs = FLUSH_PAUSE_MS; ; pauseMs *= 2) {
-      const forced = monotonicMs() - startedMs >= FLUSH_BY_ITSELF_MS
-      const [row] = await this.#database.run('waiting for the log', sql =>
-        forced
-          ? sql<{ flushed: boolean }[]>`
-              select true as flushed
-              from (select set_config('synchronous_commit', 'local', true)) as setting,
-                   pg_logical_emit_message(true, 'sluice', '')`
-          : sql<
-              { flushed: boolean }[]
-            >`select pg_current_wal_flush_lsn() >= ${position}::pg_lsn as flushed`,
+      const forces = monotonicMs() - startedMs >= FLUSH_BY_ITSELF_MS
+      if (forces) await this.#flush()
+      const [row] = await this.#database.run(
+        'waiting for the log',
+        sql => sql<{ same: boolean; flushed: boolean }[]>`
+          select ${serverStart(sql)} = ${server.join(' ')} as same,
+                 pg_current_wal_flush_lsn() >= ${lsn}::pg_lsn as flushed`,
       )
-      if (row?.flushed) return
+      if (!row?.same)
+        throw new SluiceError('database', 'the server has started anew since it was read', {
+          retryable: true,
+        })
+      if (row.flushed) return
       await pause(pauseMs, signal)
     }
+  }
+
+  /** The commit of a transaction that has written anything at all takes all of the log before it to disk. */
+  async #flush(): Promise<void> {
+    await this.#database.run(
+      'flushing the log',
+      sql => sql`
+        select from (select set_config('synchronous_commit', 'local', true)) as setting,
+                    pg_logical_emit_message(true, 'sluice', '')`,
+    )
   }
 
   /** Published events leave the outbox: deleted, or moved when history is kept. */

@@ -1,11 +1,13 @@
 import { arrayText } from './array-text.ts'
 import type { Database } from './database.ts'
 import type { IdStore, LaneStart, WritersSeen } from './event-store.ts'
+import { serverStart } from './server-start.ts'
 
 interface WritersRow {
   readonly last_id: string
   /** Transactions, separated by commas; null for none. */
   readonly open: string | null
+  readonly server: string
   readonly position: string
   readonly flushed: string
 }
@@ -35,6 +37,7 @@ export class IdTable implements IdStore {
              and database = (select oid from pg_database where datname = current_database())
              and mode in ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
           ) as open,
+          ${serverStart(sql)} as server,
           (pg_current_wal_insert_lsn() - '0/0')::text as position,
           (pg_current_wal_flush_lsn() - '0/0')::text as flushed`,
     )
@@ -42,6 +45,7 @@ export class IdTable implements IdStore {
     return {
       lastId: BigInt(row.last_id),
       open: new Set(row.open?.split(',')),
+      server: row.server,
       position: BigInt(row.position),
       flushed: BigInt(row.flushed),
     }

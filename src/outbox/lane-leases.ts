@@ -36,6 +36,8 @@ export class LaneLeases {
   readonly #store: LaneStore
   readonly #emit: RelayListener
   readonly #held = new Map<number, HeldLane>()
+  /** Epochs of lanes that were given up: the answer may be lost, and the statement be carried out late. */
+  readonly #givenUp = new Map<number, string>()
   #leaseMs: number
   #renewDueMs = 0
   #surveyDueMs = 0
@@ -133,7 +135,13 @@ export class LaneLeases {
     const renewed = await this.#store.renew(leaseMs)
     this.#renewDueMs = startedMs + leaseMs / 3
     const lost = new Set(this.#held.keys())
-    for (const { lane, epoch, lowWater } of renewed) {
+    const again: HeldLease[] = []
+    for (const lease of renewed) {
+      const { lane, epoch, lowWater } = lease
+      if (this.#givenUp.get(lane) === epoch) {
+        again.push(lease)
+        continue
+      }
       const trustedUntilMs = trustedUntil(startedMs, leaseMs)
       const held = this.#held.get(lane)
       // A lane that is ours in the database but not here: the answer to its acquisition got lost.
@@ -143,6 +151,7 @@ export class LaneLeases {
     }
     for (const lane of lost) this.#held.delete(lane)
     if (lost.size > 0) this.#tellGivenUp([...lost], 'lost')
+    if (again.length > 0) await this.#store.giveUp(again)
   }
 
   async #acquire(count: number): Promise<void> {
@@ -161,7 +170,10 @@ export class LaneLeases {
   async #giveUp(lanes: readonly HeldLane[], reason: 'handed_over' | 'stopping'): Promise<void> {
     if (lanes.length === 0) return
     // Forgotten first: should the answer get lost, the lanes are no longer ours to read.
-    for (const { lane } of lanes) this.#held.delete(lane)
+    for (const { lane, epoch } of lanes) {
+      this.#held.delete(lane)
+      this.#givenUp.set(lane, epoch)
+    }
     this.#tellGivenUp(
       lanes.map(({ lane }) => lane),
       reason,

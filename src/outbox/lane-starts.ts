@@ -20,6 +20,8 @@ import type { LowWater } from './low-water.ts'
 /** A reading from low water may take this share of the time, when it takes longer than the least pause allows. */
 const RESCAN_SHARE = 1 / 20
 const RESCAN_PAUSE_MS_MIN = 50
+/** One slow answer must not keep events that fall due waiting for long. */
+const RESCAN_PAUSE_MS_MAX = 5_000
 
 interface Hint {
   readonly epoch: string
@@ -69,7 +71,7 @@ export class LaneStarts {
     if (fromLowWater) {
       const nowMs = monotonicMs()
       const pauseMs = Math.max(RESCAN_PAUSE_MS_MIN, (nowMs - startedMs) / RESCAN_SHARE)
-      this.#rescanDueMs = nowMs + pauseMs
+      this.#rescanDueMs = nowMs + Math.min(RESCAN_PAUSE_MS_MAX, pauseMs)
     }
     if (reading.keysHeld) return
     const first = new Map<number, string>()

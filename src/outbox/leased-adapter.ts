@@ -46,7 +46,8 @@ export class LeasedAdapter implements OutboxAdapter {
   readonly #emit: RelayListener
   readonly #onSurvey: (survey: Survey) => void
   readonly #stop = new AbortController()
-  readonly #keeping: Promise<void>
+  readonly #keepingLeases: Promise<void>
+  readonly #keepingMarks: Promise<void>
 
   constructor(parts: LeasedAdapterParts) {
     const { lanes, events, ids, reserveMs, bell, emit, onSurvey = () => {} } = parts
@@ -57,12 +58,13 @@ export class LeasedAdapter implements OutboxAdapter {
     this.#events = events
     this.#lowWater = new LowWater(ids, found => emit({ kind: 'below_low_water', lanes: found }))
     this.#starts = new LaneStarts(this.#lowWater)
-    this.#keeping = this.#keepLeases()
+    this.#keepingLeases = this.#keepLeases()
+    this.#keepingMarks = this.#keepMarks()
   }
 
-  /** Rejects when the loop that keeps the leases has died; resolves after `stop`. */
+  /** Rejects when a loop that keeps the leases or the marks has died; resolves after `stop`. */
   get completed(): Promise<void> {
-    return this.#keeping
+    return Promise.all([this.#keepingLeases, this.#keepingMarks]).then(() => {})
   }
 
   async reserveNewEvents(
@@ -113,8 +115,9 @@ export class LeasedAdapter implements OutboxAdapter {
   async stop(): Promise<void> {
     if (this.#stop.signal.aborted) return
     this.#stop.abort()
-    await this.#keeping
+    await this.#keepingLeases
     await this.#leases.leave()
+    await this.#keepingMarks
   }
 
   async #read(
@@ -139,14 +142,29 @@ export class LeasedAdapter implements OutboxAdapter {
   }
 
   async #keepLeases(): Promise<void> {
+    await this.#keep(
+      async () => this.#onSurvey(await this.#leases.keep()),
+      () => this.#leases.dueInMs,
+    )
+  }
+
+  /** A loop of its own: it reads `outbox.events`, and a lock on that table must cost no lease. */
+  async #keepMarks(): Promise<void> {
+    await this.#keep(
+      () => this.#lowWater.advance(this.#leases.held),
+      () => this.#lowWater.dueInMs,
+    )
+  }
+
+  /** Rejects never: what fails is told and tried again. */
+  async #keep(work: () => Promise<void>, dueInMs: () => number): Promise<void> {
     const { signal } = this.#stop
     let failures = 0
     while (!signal.aborted) {
       try {
-        this.#onSurvey(await this.#leases.keep())
-        await this.#lowWater.advance(this.#leases.held)
+        await work()
         failures = 0
-        await pause(this.#leases.dueInMs, signal)
+        await pause(dueInMs(), signal)
       } catch (error) {
         this.#starts.reset()
         this.#emit({ kind: 'reserve_failed', error })

@@ -23,6 +23,7 @@ const KEEP_EVERY_MS = 5_000
 const SWEEP_EVERY_MS = 300_000
 
 interface Undecided {
+  readonly server: string
   readonly upTo: bigint
   /** The server's log must be flushed up to here, or a crash could give the ids out once more. */
   readonly position: bigint
@@ -71,6 +72,11 @@ export class LowWater {
     this.#marks.clear()
   }
 
+  /** Milliseconds until `advance` has something to do. */
+  get dueInMs(): number {
+    return Math.max(0, this.#advanceDueMs - monotonicMs())
+  }
+
   /** Moves the marks of these lanes as far as can be proved, when it is time. */
   async advance(lanes: readonly HeldLease[]): Promise<void> {
     const nowMs = monotonicMs()
@@ -99,6 +105,7 @@ export class LowWater {
   /** The id up to which everything is decided, when there is news of it. */
   async #decide(): Promise<bigint | null> {
     const seen = await this.#ids.writers()
+    if (this.#before && this.#before.server !== seen.server) this.reset()
     const before = this.#before
     this.#before = seen
     let decided: bigint | null = null
@@ -108,8 +115,8 @@ export class LowWater {
     }
     // The id of the look before with the writers of this one: step 1 comes before step 2.
     if (before) {
-      const { lastId: upTo, position } = before
-      this.#undecided ??= { upTo, position, writers: seen.open }
+      const { server, lastId: upTo, position } = before
+      this.#undecided ??= { server, upTo, position, writers: seen.open }
     }
     return decided
   }
@@ -130,6 +137,7 @@ export class LowWater {
   }
 }
 
-function isDecided({ writers, position }: Undecided, seen: WritersSeen): boolean {
-  return seen.flushed >= position && [...writers].every(id => !seen.open.has(id))
+function isDecided({ server, writers, position }: Undecided, seen: WritersSeen): boolean {
+  if (seen.server !== server || seen.flushed < position) return false
+  return [...writers].every(id => !seen.open.has(id))
 }

@@ -3,6 +3,7 @@ import { arrayText } from './array-text.ts'
 import type { Sql } from './database.ts'
 import type { OutboxEvent } from './event.ts'
 import type { LaneStart, Reading } from './event-store.ts'
+import { serverStart } from './server-start.ts'
 
 interface EventRow {
   readonly lane: number
@@ -52,7 +53,7 @@ export function readStatement(
     select
       lane, id, event_id, topic, key, event_type, payload, payload_bytes, headers, attempts, age_ms, expired,
       (select by_retry or by_dead_letter from holding) as keys_held,
-      (select case when pg_current_wal_flush_lsn() < log.position then log.position::text end
+      (select case when pg_current_wal_flush_lsn() < log.position then log.position::text || ' ' || ${serverStart(sql)} end
        from pg_current_wal_insert_lsn() as log (position)) as unflushed
     from (
       select t.*, sum(t.bytes) over (rows unbounded preceding) as bytes_so_far

@@ -57,7 +57,7 @@ export function refusal(sql: Sql, faults: string, deadLetterTopic: string | null
     ), died as (
       delete from outbox.events e
       using fault f
-      where e.lane = f.lane and e.id = f.id and f.dead
+      where e.lane = f.lane and e.id = f.id and e.attempts = f.attempts and f.dead
       returning e.*, f.reason, f.error, f.entry, f.blocks_key
     ), buried as (
       insert into outbox.dead_letters (

@@ -13,25 +13,37 @@ const AGAIN_MS = 500
 const HOPELESS = /^(28|3D|42)/
 
 /**
- * Waits until the database answers and checks that its schema is the one this build works with.
- * @throws SluiceError `schema`: migrations are missing, or were made by a newer build; `database`: no answer in time
+ * Does what a start needs of the database, again and again while the database cannot be reached: it may be starting
+ * too, or failing over.
+ * @throws what `work` does, when waiting is of no use or has taken too long
  */
-export async function awaitSchema(database: Database, log: Log, stop: AbortSignal): Promise<void> {
+export async function whenReachable<T>(
+  work: () => Promise<T>,
+  log: Log,
+  stop: AbortSignal,
+): Promise<T> {
   const untilMs = monotonicMs() + WAIT_MS
   for (let told = false; ; ) {
     try {
-      const pending = await database.run('checking the schema', sql => pendingMigrations(sql))
-      if (pending.length === 0) return
-      const text = `the schema lacks ${pending.join(', ')}; run: sluice migrate`
-      throw new SluiceError('schema', text, { details: { pending } })
+      return await work()
     } catch (error) {
       if (!mayComeUp(error) || stop.aborted || monotonicMs() > untilMs) throw error
-      if (!told)
-        log.warn({ err: describeError(error) }, 'the database does not answer; waiting for it')
+      if (!told) log.warn({ err: describeError(error) }, 'the database cannot be used yet; waiting')
       told = true
       await pause(AGAIN_MS, stop)
     }
   }
+}
+
+/**
+ * Checks that the schema is the one this build works with.
+ * @throws SluiceError `schema`: migrations are missing, or were made by a newer build; `database`: no answer
+ */
+export async function checkSchema(database: Database): Promise<void> {
+  const pending = await database.run('checking the schema', sql => pendingMigrations(sql))
+  if (pending.length === 0) return
+  const text = `the schema lacks ${pending.join(', ')}; run: sluice migrate`
+  throw new SluiceError('schema', text, { details: { pending } })
 }
 
 function mayComeUp(error: unknown): boolean {

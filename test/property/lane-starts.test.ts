@@ -39,6 +39,7 @@ class Table {
     writers: async () => ({
       lastId: BigInt(this.#lastId),
       open: new Set(this.writers.map(({ name }) => name)),
+      server: 'one',
       position: 1n,
       flushed: 1n,
     }),

@@ -61,11 +61,13 @@ export class EventStatements implements EventStore {
   async awaitFlush(position: string): Promise<void> {
     const { log } = this.#world.server
     const { signal } = new AbortController()
+    const [upTo, start] = position.split(' ')
     for (let asks = 0; ; asks++) {
       const flushed = await this.#connection.run('awaitFlush', async () => () => {
+        if (String(this.#world.server.crashes) !== start) throw new Error('started anew')
         // The forced one's own commit flushes what is before it.
         if (asks >= FORCED_AFTER_ASKS) log.flush(log.append())
-        return asks >= FORCED_AFTER_ASKS || log.flushed >= Number(position)
+        return asks >= FORCED_AFTER_ASKS || log.flushed >= Number(upTo)
       })
       if (flushed) return
       await pause(2 ** asks, signal)
@@ -125,8 +127,8 @@ export class EventStatements implements EventStore {
     if (row === undefined) return false
     const { record } = row
     const { eventId } = record.plan
+    if (row.attempts !== event.attempts) return false
     if (kind === 'retry') {
-      if (row.attempts !== event.attempts) return false
       server.events.spendAttempt(row, server.nowMs + retryDelayMs)
       history.add('database', `${this.#replica} refuses ${eventId}, attempt ${row.attempts}`)
       refusals.retried(record, reason)

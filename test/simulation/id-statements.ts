@@ -19,6 +19,7 @@ export class IdStatements implements IdStore {
     return this.#connection.run('writers', async transaction => {
       // None of the four is under a snapshot: what happens between them is seen by the later ones.
       const between = () => transaction.wait(weather.random() < 0.1 ? weather.random() * 20 : 0)
+      const start = String(server.crashes)
       const lastId = BigInt(server.log.lastId)
       await between()
       const open = new Set(server.writers)
@@ -26,7 +27,7 @@ export class IdStatements implements IdStore {
       const position = BigInt(server.log.position)
       await between()
       const flushed = BigInt(server.log.flushed)
-      return () => ({ lastId, open, position, flushed })
+      return () => ({ lastId, open, server: start, position, flushed })
     })
   }
 

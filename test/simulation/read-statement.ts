@@ -32,7 +32,7 @@ export function readEvents(
   return {
     events: events.map(row => toEvent(row, nowMs)),
     keysHeld: events.length > 0 && holding,
-    unflushedUpTo: events.length > 0 && flushed < position ? String(position) : null,
+    unflushedUpTo: events.length > 0 && flushed < position ? `${position} ${server.crashes}` : null,
   }
 }
 

@@ -13,8 +13,8 @@ import { Weather } from './weather.ts'
 import { Writers } from './writers.ts'
 
 const STOP_MS = 20_000
-/** How many times as long as a reading from low water the pause after it is. */
-const RESCAN_PAUSES = 21
+/** The longest pause between two looks for events that have become due. */
+const RESCAN_PAUSE_MS = 5_000
 const SETTLE_MS = 1_000
 const FAR_MS = 3_600_000
 
@@ -137,6 +137,6 @@ export class World {
   #drainMsMax(): number {
     const { reserveMs, breakerResetMs, attemptsMax, retryMaxMs } = this.plan.relay
     const triesMs = 2 * reserveMs + 3 * breakerResetMs + attemptsMax * retryMaxMs
-    return triesMs + RESCAN_PAUSES * this.longestReadingMs + 20_000
+    return triesMs + RESCAN_PAUSE_MS + this.longestReadingMs + 20_000
   }
 }

@@ -15,7 +15,8 @@ import { startParts } from './stage.ts'
 const DRAIN_DEADLINE_MS = 90_000
 
 endOnSignals()
-process.exitCode = await main(process.argv.slice(2))
+// Whatever the clients of a server that is gone still try must not keep the process.
+process.exit(await main(process.argv.slice(2)))
 
 async function main(args: readonly string[]): Promise<number> {
   let settings: ChaosSettings

@@ -67,11 +67,19 @@ test('a broker that answers late, or never', async t => {
   })
 
   await t.test('a broker freezes for longer than a request may take, and thaws', async t => {
-    const { shop, relay } = await openScene(t, cluster)
+    const { shop, relay, sql } = await openScene(t, cluster)
     broker.freeze()
     const unanswered = () => relay.told.some(({ kind }) => kind === 'publish_failed')
     await until(unanswered, { deadlineMs: DEADLINE_MS, what: 'a request is given up' })
-    await elapse(PUBLISH_TIMEOUT_MS)
+    const endMs = performance.now() + PUBLISH_TIMEOUT_MS
+    while (performance.now() < endMs) {
+      const open = await sql`
+        select from pg_stat_activity
+        where datname = current_database() and application_name like 'sluice %'
+          and application_name <> 'sluice test' and state like 'idle in transaction%'`
+      assert.equal(open.length, 0, 'no transaction waits for the broker')
+      await elapse(100)
+    }
     broker.thaw()
     await judge(t, shop)
   })

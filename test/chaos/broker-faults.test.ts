@@ -9,6 +9,8 @@ import { until } from '../support/until.ts'
 
 /** A minute in a campaign; less in the daily run. */
 const OUTAGE_MS = Number(process.env.OUTAGE_SECONDS ?? 8) * 1_000
+/** An outage is told of at its start and once a minute, however many batches fail. */
+const LOG_LINES_MAX = 30
 const CLEAN = { lost: 0, phantom: 0, mutated: 0, outOfOrder: 0 }
 
 const replicaEnv = (url: string, kafka: OwnKafka): NodeJS.ProcessEnv => ({
@@ -36,6 +38,9 @@ test('while Kafka is down no attempt is spent; afterwards everything drains by i
   assert.match(await ready.text(), /degraded/)
   const [spent] = await sql`select count(*)::int as events from outbox.events where attempts > 0`
   assert.equal(spent?.events, 0, 'no attempt is spent')
+  const lines = replica.log.split('\n').length
+  t.diagnostic(`${lines} log lines`)
+  assert.ok(lines < LOG_LINES_MAX, `an outage of ${OUTAGE_MS} ms made ${lines} log lines`)
   await kafka.restart()
   const healedMs = performance.now()
   await until(async () => (await shop.waiting()) < 50, {

@@ -6,7 +6,7 @@ import { startReplica } from '../support/fleet.ts'
 import { kafkaBrokers } from '../support/parts.ts'
 import { openShop } from '../support/shop-run.ts'
 
-const TERMINATIONS = 60
+const TERMINATIONS = 100
 const ROUNDS_MAX = 300
 
 test('connections terminated again and again: the relay lives on, nothing is lost or out of order', async t => {

@@ -17,6 +17,9 @@ const DEADLINE_MS = 60_000
 /** Longer than a statement of the relay may take on the server, and than the relay waits for its answer. */
 const SILENCE_MS = 8_000
 
+/** So few connections, and so small a queue of notifications, that a test can use them up. */
+const SETTINGS = { max_connections: '40', max_notify_queue_pages: '64' }
+
 interface Scene extends OwnOutbox {
   readonly shop: ShopRun
   readonly relay: TestRelay
@@ -53,7 +56,7 @@ async function judge(t: TestContext, { shop, sql }: Scene): Promise<number> {
 const toldOf = ({ relay }: Scene, kind: string) => relay.told.filter(each => each.kind === kind)
 
 test('a server that misbehaves', async t => {
-  const server = await startOwnPostgres(t, { settings: { max_connections: '40' } })
+  const server = await startOwnPostgres(t, { settings: SETTINGS })
 
   await t.test(
     'confirms whose answers get lost are repeated, and change nothing a second time',
@@ -187,5 +190,36 @@ test('a server that misbehaves', async t => {
     await until(another, { deadlineMs: DEADLINE_MS, what: 'the relay listens again' })
     await arrives()
     await arrives()
+  })
+
+  await t.test('writers are not failed by a full queue of notifications', async t => {
+    const { url, directUrl, sql } = await ownOutbox(t, server)
+    const topic = await createTopic(t)
+    await startRelay(t, url, { pollMs: 1_000 })
+    const deaf = new pg.Client({ connectionString: directUrl })
+    await deaf.connect()
+    cleanup(t, () => deaf.end())
+    // What it has not heard stays in the queue while its transaction is open.
+    await deaf.query('listen nothing')
+    await deaf.query('begin')
+    const fill = async () => {
+      for (let n = 0; ; n++) await sql`select pg_notify('nothing', repeat('x', 7000) || ${n}::int)`
+    }
+    await assert.rejects(fill(), /too many notifications/)
+    const asleep = async () => {
+      const [row] = await sql<{ asleep: boolean }[]>`
+        select last_value > extract(epoch from clock_timestamp()) * 1000 as asleep
+        from outbox.asleep_until`
+      if (!row?.asleep) return false
+      await sql`insert into outbox.events (topic, key, event_type) values (${topic}, 'k', 'T')`
+      return true
+    }
+    for (let written = 1; written <= 3; written++) {
+      await until(asleep, { deadlineMs: DEADLINE_MS, what: 'a writer would have to ring' })
+      await until(async () => (await readTopic(topic)).length === written, {
+        deadlineMs: DEADLINE_MS,
+        what: 'the event is found without the bell',
+      })
+    }
   })
 })

@@ -43,7 +43,7 @@ test('a client that was handed in is used, told of and left open', async t => {
   assert.equal((await sql`select 1 as one`)[0]?.one, 1)
 })
 
-test('of many migrators at once one does the work, at any default isolation', async t => {
+test('of many migrators at once one does each step of the work, at any default isolation', async t => {
   for (const isolation of ['read committed', 'repeatable read', 'serializable']) {
     const { url, sql } = await createDatabase(t)
     const [{ name }] = (await sql`select quote_ident(current_database()) as name`) as unknown as [
@@ -54,11 +54,8 @@ test('of many migrators at once one does the work, at any default isolation', as
     const results = await Promise.all(
       Array.from({ length: 6 }, () => migrate({ databaseUrl: url })),
     )
-    const workers = results.filter(({ applied }) => applied.length > 0)
-    assert.deepEqual(
-      workers.flatMap(({ applied }) => applied),
-      names,
-    )
+    const applied = results.flatMap(result => result.applied)
+    assert.deepEqual(applied.sort(), names, 'each migration is applied by one of them')
     assert.ok(results.every(result => result.current === current))
   }
 })

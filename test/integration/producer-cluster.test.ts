@@ -101,8 +101,8 @@ for (const client of CLIENTS) {
     const topic = await createTopic(t)
     const seen: string[] = []
     const pool = openThreads(t, client, { onCluster: id => seen.push(id) })
-    await publishUntilAcked(pool, keyed(topic), 15_000)
-    await publishUntilAcked(pool, keyed(topic), 15_000)
+    await publishUntilAcked(pool, keyed(topic), 60_000)
+    await publishUntilAcked(pool, keyed(topic), 60_000)
     assert.deepEqual(seen, [await clusterId()])
     pool.expectCluster(OTHER_CLUSTER)
     for (let batch = 0; batch < 4; batch++) {
@@ -114,7 +114,7 @@ for (const client of CLIENTS) {
     }
     assert.equal((await readTopic(topic)).length, 40)
     pool.expectCluster(await clusterId())
-    await publishUntilAcked(pool, keyed(topic), 15_000)
+    await publishUntilAcked(pool, keyed(topic), 60_000)
   })
 }
 

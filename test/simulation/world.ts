@@ -15,6 +15,8 @@ import { Writers } from './writers.ts'
 const STOP_MS = 20_000
 /** The longest pause between two looks for events that have become due. */
 const RESCAN_PAUSE_MS = 5_000
+/** Dead letters of one key that blocks are looked at one after the other, about one a second. */
+const OPERATOR_MS = 60_000
 const SETTLE_MS = 1_000
 const FAR_MS = 3_600_000
 
@@ -137,6 +139,7 @@ export class World {
   #drainMsMax(): number {
     const { reserveMs, breakerResetMs, attemptsMax, retryMaxMs } = this.plan.relay
     const triesMs = 2 * reserveMs + 3 * breakerResetMs + attemptsMax * retryMaxMs
-    return triesMs + RESCAN_PAUSE_MS + this.longestReadingMs + 20_000
+    const operatorMs = this.plan.relay.blockingTopics.length > 0 ? OPERATOR_MS : 0
+    return triesMs + RESCAN_PAUSE_MS + this.longestReadingMs + operatorMs + 20_000
   }
 }

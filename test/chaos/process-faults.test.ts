@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { withDeadline } from '../../src/internal/deadline.ts'
 import { packageRoot } from '../../src/internal/package-root.ts'
 import { cleanup } from '../support/cleanup.ts'
 import { createDatabase } from '../support/database.ts'
@@ -13,6 +14,7 @@ import { openShop } from '../support/shop-run.ts'
 import { until } from '../support/until.ts'
 
 const DEADLINE_MS = 60_000
+const STOP_DEADLINE_MS = 15_000
 const CLEAN = { lost: 0, phantom: 0, mutated: 0, outOfOrder: 0, duplicates: 0 }
 const STEP_EVERY_MS = 1_000
 /** Kafka refuses records from more than an hour ahead. */
@@ -78,7 +80,8 @@ test('as the first process of a container the relay ends at SIGTERM', {
   const children = await readFile(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8')
   const exit = once(child, 'exit')
   process.kill(Number(children.trim()), 'SIGTERM')
-  assert.deepEqual(await exit, [0, null])
+  const late = () => new Error('SIGTERM is ignored')
+  assert.deepEqual(await withDeadline(exit, STOP_DEADLINE_MS, late), [0, null])
   const [left] = await sql`select count(*)::int as owned from outbox.lanes where owner is not null`
   assert.equal(left?.owned, 0)
 })

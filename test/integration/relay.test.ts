@@ -76,7 +76,12 @@ test('events of a rolled-back transaction are never published', async t => {
 test('ten thousand events of two hundred keys arrive once each and in order per key', async t => {
   const { url, sql } = await createDatabase(t)
   const topic = await createTopic(t, { partitions: 6 })
-  await startRelay(t, url, { reserveMs: 60_000, publishTimeoutMs: 30_000 })
+  await startRelay(t, url, {
+    slots: 4,
+    workers: 2,
+    reserveMs: 60_000,
+    publishTimeoutMs: 30_000,
+  })
   for (let round = 0; round < 10; round++) {
     await sql`
       insert into outbox.events (topic, key, event_type, payload)

@@ -19,7 +19,6 @@ const EVENT_FAULTS: ReadonlyMap<string, { code: string; permanent: boolean }> = 
   ['RECORD_LIST_TOO_LARGE', { code: 'message_too_large', permanent: true }],
   ['INVALID_TOPIC_EXCEPTION', { code: 'invalid_topic', permanent: true }],
   ['INVALID_RECORD', { code: 'invalid_record', permanent: false }],
-  ['INVALID_TIMESTAMP', { code: 'invalid_timestamp', permanent: false }],
   ['CORRUPT_MESSAGE', { code: 'corrupt_message', permanent: false }],
   ['UNSUPPORTED_FOR_MESSAGE_FORMAT', { code: 'unsupported_for_message_format', permanent: false }],
 ])
@@ -39,8 +38,10 @@ const TOPIC_FAULTS_OF_BROKER = new Set([
   'REQUEST_TIMED_OUT',
 ])
 
-/** Our own credentials or settings: repeating will not help, and no event is to blame. */
+/** Our own credentials, settings or clock: no event is to blame. */
 const FAULTS_OF_PRODUCER: ReadonlyMap<string, 'cluster' | 'topic'> = new Map([
+  // The time of a record is that of its sending: a clock that is wrong would bury all that waits.
+  ['INVALID_TIMESTAMP', 'topic'],
   ['TOPIC_AUTHORIZATION_FAILED', 'topic'],
   ['CLUSTER_AUTHORIZATION_FAILED', 'cluster'],
   ['SASL_AUTHENTICATION_FAILED', 'cluster'],

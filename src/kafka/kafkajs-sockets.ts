@@ -1,4 +1,4 @@
-import { connect, isIP, type Socket } from 'node:net'
+import { connect, isIP, Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { ISocketFactory } from 'kafkajs'
 
@@ -7,8 +7,10 @@ const KEEP_ALIVE_AFTER_MS = 60_000
 /** The open sockets of a kafkajs client, to be cut when a disconnect of its own waits for a silent broker. */
 export class KafkajsSockets {
   readonly #open = new Set<Socket>()
+  #isCut = false
 
   readonly factory: ISocketFactory = ({ host, port, ssl, onConnect }) => {
+    if (this.#isCut) return brokenSocket()
     const name = isIP(host) === 0 ? { servername: host } : {}
     const socket = ssl
       ? connectTls({ host, port, ...name, ...ssl }, onConnect)
@@ -19,8 +21,22 @@ export class KafkajsSockets {
     return socket
   }
 
-  /** Without an error: kafkajs would answer one by connecting anew. Its requests end by their time-outs. */
+  /**
+   * With an error: without one kafkajs takes the connections for open, and its timers keep the process. It answers an
+   * error by connecting anew, so from now on there is nothing to connect with.
+   */
   cut(): void {
-    for (const socket of this.#open) socket.destroy()
+    this.#isCut = true
+    for (const socket of this.#open) socket.destroy(cutError())
   }
+}
+
+function brokenSocket(): Socket {
+  const socket = new Socket()
+  setImmediate(() => socket.destroy(cutError()))
+  return socket
+}
+
+function cutError(): Error {
+  return Object.assign(new Error('the client is closed'), { code: 'ECONNABORTED' })
 }

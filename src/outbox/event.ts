@@ -17,6 +17,8 @@ export interface OutboxEvent {
   readonly payload: string | Uint8Array | null
   /** The row's headers as JSON text: an object of strings; '{}' when there are none. */
   readonly headersJson: string
+  /** Its size in bytes when the payload was too large to be read at all; it is then absent. */
+  readonly oversizedBytes?: number
   /** How often publishing has failed through the event's own fault. */
   readonly attempts: number
   /** Milliseconds from its creation until it was read, both by the database's clock. */

@@ -5,6 +5,12 @@ import type { OutboxEvent } from './event.ts'
 import type { LaneStart, Reading } from './event-store.ts'
 import { serverStart } from './server-start.ts'
 
+/**
+ * A larger payload is not read. Brokers take no request above 100 MiB unless they are told to, and cut the connection
+ * of one who tries, which looks like an outage; at 512 MB it would not fit into a text of Node's.
+ */
+const PAYLOAD_BYTES_MAX = 100_000_000
+
 interface EventRow {
   readonly lane: number
   readonly id: string
@@ -18,6 +24,7 @@ interface EventRow {
   readonly attempts: number
   readonly age_ms: number
   readonly expired: boolean
+  readonly oversized: number | null
   readonly keys_held: boolean
   readonly unflushed: string | null
 }
@@ -51,7 +58,10 @@ export function readStatement(
         exists (select from outbox.dead_letters where blocks_key) as by_dead_letter
     )
     select
-      lane, id, event_id, topic, key, event_type, payload, payload_bytes, headers, attempts, age_ms, expired,
+      lane, id, event_id, topic, key, event_type, headers, attempts, age_ms, expired,
+      case when bytes <= ${PAYLOAD_BYTES_MAX} then payload end as payload,
+      case when bytes <= ${PAYLOAD_BYTES_MAX} then payload_bytes end as payload_bytes,
+      case when bytes > ${PAYLOAD_BYTES_MAX} then bytes end as oversized,
       (select by_retry or by_dead_letter from holding) as keys_held,
       (select case when pg_current_wal_flush_lsn() < log.position then log.position::text || ' ' || ${serverStart(sql)} end
        from pg_current_wal_insert_lsn() as log (position)) as unflushed
@@ -132,6 +142,7 @@ export function toReading(rows: readonly EventRow[]): Reading {
 
 function toEvent(row: EventRow): OutboxEvent {
   return {
+    ...(row.oversized !== null && { oversizedBytes: row.oversized }),
     lane: row.lane,
     id: row.id,
     eventId: row.event_id,

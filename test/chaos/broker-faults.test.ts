@@ -10,7 +10,7 @@ import { until } from '../support/until.ts'
 /** A minute in a campaign; less in the daily run. */
 const OUTAGE_MS = Number(process.env.OUTAGE_SECONDS ?? 8) * 1_000
 /** An outage is told of at its start and once a minute, however many batches fail. */
-const LOG_LINES_MAX = 30
+const LOG_LINES_MAX = 12
 const CLEAN = { lost: 0, phantom: 0, mutated: 0, outOfOrder: 0 }
 
 const replicaEnv = (url: string, kafka: OwnKafka): NodeJS.ProcessEnv => ({

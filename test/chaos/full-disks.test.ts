@@ -19,6 +19,8 @@ const POSTGRES_DISK_BYTES = 128 * 1024 * 1024
 const KAFKA_DISK_BYTES = 64 * 1024 * 1024
 const FULL_MS = 3_000
 const KEYS = 20
+const EVENTS = 2_000
+const ASK_LIMITS = { connectionTimeoutMillis: 2_000, query_timeout: 10_000 }
 
 const mayMount = process.platform === 'linux' && process.getuid?.() === 0
 const skip = mayMount ? false : 'a small disk needs Linux and the right to mount (root)'
@@ -42,27 +44,36 @@ test('the disk of PostgreSQL is full: the relay waits, and goes on when there is
   skip,
 }, async t => {
   const server = await startOwnPostgres(t, { diskBytesMax: POSTGRES_DISK_BYTES })
-  const { url, directUrl, sql } = await ownOutbox(t, server)
+  const { url, directUrl } = await ownOutbox(t, server)
   cleanup(t, () => server.heal())
   const topic = await createTopic(t, { partitions: 3 })
-  // A connection of its own: postgres.js 3.4.9 tells the first statement after a reconnection of the last error before.
-  const write = async (from: number, to: number) => {
-    const client = new pg.Client({ connectionString: directUrl })
-    await client.connect()
-    await client.query(
+  // A connection for each: postgres.js 3.4.9 tells the first statement after a reconnection of the last error before.
+  const ask = async (text: string, values: unknown[] = []) => {
+    const client = new pg.Client({ connectionString: directUrl, ...ASK_LIMITS })
+    client.on('error', () => {})
+    try {
+      await client.connect()
+      return await client.query(text, values)
+    } finally {
+      await client.end().catch(() => {})
+    }
+  }
+  const write = (from: number, to: number) =>
+    ask(
       `insert into outbox.events (topic, key, event_type, payload)
       select $1, 'key-' || n % ${KEYS}, 'T', to_json(n) from generate_series($2::int, $3::int) n`,
       [topic, from, to],
     )
-    await client.end()
-  }
-  await write(1, 500)
-  const relay = await startRelay(t, url, { batchSize: 10 })
+  await write(1, EVENTS)
+  // So slowly that there is work left when the disk is full.
+  const relay = await startRelay(t, url, { batchSize: 10, slots: 1 })
   await flowing(relay)
   await server.fillDisk()
   const refused = async () => {
     // The server has some room left in its log.
-    await sql`select pg_logical_emit_message(false, 'filler', repeat('x', 1000000))`.catch(() => {})
+    await ask(`select pg_logical_emit_message(false, 'filler', repeat('x', 1000000))`).catch(
+      () => {},
+    )
     return relay.told.some(({ kind }) => /^(reserve|confirm)_failed$/.test(kind))
   }
   await until(refused, { deadlineMs: DEADLINE_MS, what: 'a statement of the relay fails' })
@@ -72,11 +83,9 @@ test('the disk of PostgreSQL is full: the relay waits, and goes on when there is
   t.diagnostic(`told of ${told} things in ${FULL_MS} ms`)
   assert.ok(told < FULL_MS / 10, 'it does not spin')
   await server.heal()
-  await write(501, 1_000)
-  await until(async () => (await sql`select 1 from outbox.events limit 1`).length === 0, {
-    deadlineMs: DEADLINE_MS,
-    what: 'the outbox is empty',
-  })
+  await write(EVENTS + 1, 2 * EVENTS)
+  const empty = async () => (await ask('select from outbox.events limit 1')).rowCount === 0
+  await until(empty, { deadlineMs: DEADLINE_MS, what: 'the outbox is empty' })
   const seen = new Map<string, Set<number>>()
   for (const { key, value } of await readTopic(topic)) {
     const numbers = seen.get(String(key)) ?? new Set()
@@ -85,7 +94,7 @@ test('the disk of PostgreSQL is full: the relay waits, and goes on when there is
   assert.equal(seen.size, KEYS)
   for (const [key, numbers] of seen) {
     const rest = Number(key.slice('key-'.length))
-    const written = Array.from({ length: 1_000 }, (_, index) => index + 1)
+    const written = Array.from({ length: 2 * EVENTS }, (_, index) => index + 1)
     const expected = written.filter(n => n % KEYS === rest)
     assert.deepEqual([...numbers], expected, `first deliveries of ${key}`)
   }

@@ -222,3 +222,15 @@ async function laneOf(sql: Sql, key: string): Promise<number> {
   >`select (hashtextextended(${key}, 0) & 63)::int as lane`
   return row?.lane ?? -1
 }
+
+test('a payload too large for any request is not read, and its event is marked so', async t => {
+  const { url, sql } = await createDatabase(t)
+  const { adapter, reserve } = openAdapter(t, url)
+  await sql`
+    insert into outbox.events (topic, key, event_type, payload_bytes)
+    select 't', 'k', 'E', decode(repeat('00', 100000001), 'hex')`
+  const reservation = await reserve()
+  const [event] = reservation.events
+  assert.deepEqual([event?.oversizedBytes, event?.payload], [100_000_001, null])
+  adapter.release(reservation)
+})

@@ -123,11 +123,12 @@ export const mutantsOfPublishing: readonly ListedMutant[] = [
     replace: 'return from !== -1',
   },
   {
-    name: 'a refusal that may pass counts as final',
+    name: 'a refused timestamp is the event’s fault, for good',
     scenario: 'refusals',
     file: FAULT,
-    find: "['INVALID_TIMESTAMP', { code: 'invalid_timestamp', permanent: false }]",
-    replace: "['INVALID_TIMESTAMP', { code: 'invalid_timestamp', permanent: true }]",
+    find: 'const event = EVENT_FAULTS.get(name)',
+    replace:
+      "const event = EVENT_FAULTS.get(name === 'INVALID_TIMESTAMP' ? 'RECORD_LIST_TOO_LARGE' : name)",
   },
   {
     name: 'a time-out is blamed on the event',

@@ -38,7 +38,6 @@ const eventFaults: ReadonlyArray<[type: string, code: string, permanent: boolean
   ['RECORD_LIST_TOO_LARGE', 'message_too_large', true],
   ['INVALID_TOPIC_EXCEPTION', 'invalid_topic', true],
   ['INVALID_RECORD', 'invalid_record', false],
-  ['INVALID_TIMESTAMP', 'invalid_timestamp', false],
   ['CORRUPT_MESSAGE', 'corrupt_message', false],
   ['UNSUPPORTED_FOR_MESSAGE_FORMAT', 'unsupported_for_message_format', false],
 ]
@@ -54,6 +53,7 @@ for (const [type, code, permanent] of eventFaults) {
 }
 
 const wayFaults: ReadonlyArray<[type: string, fault: 'broker' | 'producer', scope: string]> = [
+  ['INVALID_TIMESTAMP', 'producer', 'topic'],
   ['UNKNOWN_TOPIC_OR_PARTITION', 'broker', 'topic'],
   ['LEADER_NOT_AVAILABLE', 'broker', 'topic'],
   ['NOT_LEADER_FOR_PARTITION', 'broker', 'topic'],

@@ -21,3 +21,10 @@ test('a topic that Kafka would refuse, or keeps for itself, is refused for good'
     assert.notEqual(message, '')
   }
 })
+
+test('an event whose payload was too large to be read is refused for good, with its size', () => {
+  const refusal = refusalOf(sampleEvent({ payload: null, oversizedBytes: 300_000_000 }))
+  assert.equal(refusal?.code, 'message_too_large')
+  assert.equal(refusal?.permanent, true)
+  assert.match(refusal?.message ?? '', /300000000 bytes/)
+})

@@ -28,7 +28,8 @@ export async function whenReachable<T>(
       return await work()
     } catch (error) {
       if (!mayComeUp(error) || stop.aborted || monotonicMs() > untilMs) throw error
-      if (!told) log.warn({ err: describeError(error) }, 'the database cannot be used yet; waiting')
+      if (!told)
+        log.warn({ err: describeError(error) }, 'the database cannot be used yet; waiting for it')
       told = true
       await pause(AGAIN_MS, stop)
     }

@@ -40,6 +40,14 @@ function workerFile(client: keyof typeof WORKERS): string {
   return fileURLToPath(url)
 }
 
+/** What loads code into the process, for the threads too. They refuse others, such as `--max-old-space-size`. */
+function hooksOf(execArgv: readonly string[]): string[] {
+  return execArgv.flatMap((flag, index) => {
+    if (!/^(--import|--require|-r|--loader|--experimental-loader)(=|$)/.test(flag)) return []
+    return flag.includes('=') ? [flag] : [flag, execArgv[index + 1] ?? '']
+  })
+}
+
 /** Publishes on worker threads, so that encoding records never delays leases, confirms or health answers. */
 export class PublishPool implements Producer {
   readonly #pool: Piscina<BatchMessage, AnswerMessage>
@@ -66,7 +74,7 @@ export class PublishPool implements Producer {
       atomics: 'disabled',
       recordTiming: false,
       // kafkajs asks for a negative time-out at each connect, which Node 24 warns of (its issue 1751).
-      execArgv: [...process.execArgv, '--disable-warning=TimeoutNegativeWarning'],
+      execArgv: [...hooksOf(process.execArgv), '--disable-warning=TimeoutNegativeWarning'],
       workerData: producer,
     })
     // A thread that dies while idle is replaced; without a listener its error would end the process.

@@ -250,7 +250,8 @@ async function brokerFaults(t: TestContext, cluster: OwnCluster): Promise<void> 
     t.diagnostic(`taken over in ${Math.round(overMs)} ms`)
     leader.thaw()
     await cluster.healthy(topic, { deadlineMs: DEADLINE_MS })
-    assert.ok((await values(topic)).includes('after'))
+    const arrived = async () => (await values(topic)).includes('after')
+    await until(arrived, { deadlineMs: DEADLINE_MS, what: 'the record is to be read' })
   })
 }
 

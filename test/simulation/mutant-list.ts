@@ -78,8 +78,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'low water does not wait for writers',
     file: LOW_WATER,
-    find: ' && [...writers].every(id => !seen.open.has(id))',
-    replace: '',
+    find: 'return [...writers].every(id => !seen.open.has(id))',
+    replace: 'return writers.size >= 0',
   },
   {
     name: 'low water passes ids that are not decided',

@@ -5,8 +5,8 @@ import type { Database, Sql } from './database.ts'
 
 /** A shorter wait is not worth the statement that announces it. */
 const WORTH_MS = 10
-/** How far ahead a sleep is announced; writers ring until then, also when the relay is up again. */
-const ASLEEP_MS = 1_000
+/** How much longer a sleep is announced for than it is to last; writers ring until then, also when the relay is up. */
+const BEYOND_MS = 1_000
 /** How often the bell is tried; a listener that does not hear it is replaced. */
 const TRY_EVERY_MS = 30_000
 const HEARD_WITHIN_MS = 5_000
@@ -66,6 +66,7 @@ export class Doorbell {
 
   async #announce(withinMs: number, signal: AbortSignal): Promise<void> {
     const nowMs = monotonicMs()
+    const asleepMs = Math.ceil(withinMs) + BEYOND_MS
     const tries = nowMs - this.#triedAtMs > TRY_EVERY_MS
     try {
       await this.#database.run(
@@ -73,12 +74,12 @@ export class Doorbell {
         sql => sql`
           select
             setval('outbox.asleep_until', greatest(
-              last_value, (extract(epoch from clock_timestamp()) * 1000)::bigint + ${ASLEEP_MS}::bigint
+              last_value, (extract(epoch from clock_timestamp()) * 1000)::bigint + ${asleepMs}::bigint
             )),
             case when ${tries}::boolean then pg_notify(${CHANNEL}, '')::text end
           from outbox.asleep_until`,
       )
-      this.#announcedUntilMs = nowMs + ASLEEP_MS
+      this.#announcedUntilMs = nowMs + asleepMs
       if (tries) this.#tryBell(nowMs)
     } catch {
       // The reading that follows meets the same database and tells of it.

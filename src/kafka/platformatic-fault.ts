@@ -1,3 +1,4 @@
+import { describeError } from '../errors.ts'
 import { type Fault, faultOfKafkaError, faultOfWay } from './fault.ts'
 
 const LINKS_MAX = 30
@@ -18,7 +19,10 @@ export function faultOfPlatformatic(error: unknown): Fault {
     if (refused !== null) return refused
   }
   const last = links.at(-1)
-  return faultOfWay(last === undefined ? 'unknown_error' : nameOf(last), message || String(error))
+  return faultOfWay(
+    last === undefined ? 'unknown_error' : nameOf(last),
+    message || describeError(error),
+  )
 }
 
 function kafkaNameOf(link: Error): string {

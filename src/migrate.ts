@@ -9,7 +9,7 @@ import {
   missingOf,
   readMigrations,
 } from './migrations.ts'
-import { type Sql, withConnection } from './outbox/short-connection.ts'
+import { type Sql, withConnection } from './postgres/short-connection.ts'
 import type { Log } from './telemetry/log.ts'
 
 export { printMigrations } from './migrations.ts'

@@ -3,7 +3,7 @@ import { SluiceError } from '../errors.ts'
 import { withDeadline } from '../internal/deadline.ts'
 import { enqueue } from '../outbox/enqueue.ts'
 import type { NewEvent } from '../outbox/new-event.ts'
-import { withConnection } from '../outbox/short-connection.ts'
+import { withConnection } from '../postgres/short-connection.ts'
 import type { CliContext } from './context.ts'
 
 interface EnqueueFlags {

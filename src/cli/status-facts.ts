@@ -1,5 +1,5 @@
 import { SluiceError } from '../errors.ts'
-import { Database, type Sql } from '../outbox/database.ts'
+import { Database, type Sql } from '../postgres/database.ts'
 
 /** A count that stops at `COUNT_MAX`: `capped` says that there are more. */
 export interface Count {

@@ -3,7 +3,7 @@ import { withDeadline } from '../internal/deadline.ts'
 import { monotonicMs } from '../internal/monotonic.ts'
 import { pause } from '../internal/pause.ts'
 import { openKafka } from '../kafka/connection.ts'
-import { withConnection } from '../outbox/short-connection.ts'
+import { withConnection } from '../postgres/short-connection.ts'
 import type { PartProcess } from './part-process.ts'
 
 const PROBE_TIMEOUT_MS = 5_000

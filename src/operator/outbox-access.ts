@@ -1,7 +1,7 @@
 import type postgres from 'postgres'
 import { SluiceError } from '../errors.ts'
 import { withDeadline } from '../internal/deadline.ts'
-import { type Sql, withConnection } from '../outbox/short-connection.ts'
+import { type Sql, withConnection } from '../postgres/short-connection.ts'
 
 /** Statements within one transaction. */
 export type Queries = postgres.ISql<Record<string, unknown>>

@@ -1,4 +1,4 @@
-import type { Database } from './database.ts'
+import type { Database } from '../postgres/database.ts'
 
 /** Rows are counted up to here: a count of everything would cost more than it tells. */
 export const BACKLOG_COUNT_MAX = 10_000

@@ -1,6 +1,6 @@
 import PQueue from 'p-queue'
 import type { BreakerState, RelayEvent } from '../events.ts'
-import type { Database } from './database.ts'
+import type { Database } from '../postgres/database.ts'
 
 /**
  * Shows this replica's breakers in `outbox.breakers`. Only the last state of each is written, one statement at a

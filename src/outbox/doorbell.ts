@@ -1,7 +1,7 @@
 import postgres from 'postgres'
 import { monotonicMs } from '../internal/monotonic.ts'
 import { pause } from '../internal/pause.ts'
-import type { Database, Sql } from './database.ts'
+import type { Database, Sql } from '../postgres/database.ts'
 
 /** A shorter wait is not worth the statement that announces it. */
 const WORTH_MS = 10

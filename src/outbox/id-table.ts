@@ -1,5 +1,5 @@
-import { arrayText } from './array-text.ts'
-import type { Database } from './database.ts'
+import { arrayText } from '../postgres/array-text.ts'
+import type { Database } from '../postgres/database.ts'
 import type { IdStore, LaneStart, WritersSeen } from './event-store.ts'
 import { serverStart } from './server-start.ts'
 

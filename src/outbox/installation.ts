@@ -1,5 +1,5 @@
 import { SluiceError } from '../errors.ts'
-import type { Database, Sql } from './database.ts'
+import type { Database, Sql } from '../postgres/database.ts'
 
 /** Where an outbox belongs. */
 export interface Installation {

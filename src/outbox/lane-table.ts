@@ -1,6 +1,6 @@
+import { arrayText } from '../postgres/array-text.ts'
+import type { Database } from '../postgres/database.ts'
 import type { LaneLease } from './adapter.ts'
-import { arrayText } from './array-text.ts'
-import type { Database } from './database.ts'
 import type { HeldLease, LaneStore, Survey } from './lane-store.ts'
 
 export interface ReplicaIdentity {

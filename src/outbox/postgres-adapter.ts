@@ -1,5 +1,5 @@
 import type { RelayListener } from '../events.ts'
-import type { Database } from './database.ts'
+import type { Database } from '../postgres/database.ts'
 import { EventTable } from './event-table.ts'
 import { IdTable } from './id-table.ts'
 import type { Survey } from './lane-store.ts'

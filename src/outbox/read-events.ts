@@ -1,6 +1,6 @@
+import { arrayText } from '../postgres/array-text.ts'
+import type { Sql } from '../postgres/database.ts'
 import type { ReserveOptions } from './adapter.ts'
-import { arrayText } from './array-text.ts'
-import type { Sql } from './database.ts'
 import type { OutboxEvent } from './event.ts'
 import type { LaneStart, Reading } from './event-store.ts'
 import { serverStart } from './server-start.ts'

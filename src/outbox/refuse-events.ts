@@ -1,5 +1,5 @@
+import type { Sql } from '../postgres/database.ts'
 import type { FailedEvent } from './adapter.ts'
-import type { Sql } from './database.ts'
 
 /** Refusals kept in a row's history; the oldest go first. */
 const HISTORY_MAX = 20

@@ -1,7 +1,7 @@
 import { describeError } from '../errors.ts'
 import { pause } from '../internal/pause.ts'
+import type { Database } from '../postgres/database.ts'
 import type { Log } from '../telemetry/log.ts'
-import type { Database } from './database.ts'
 
 /** Rows deleted by one statement: short enough to disturb nobody. */
 const BATCH_ROWS = 5_000

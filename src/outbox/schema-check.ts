@@ -2,8 +2,8 @@ import { describeError, SluiceError } from '../errors.ts'
 import { monotonicMs } from '../internal/monotonic.ts'
 import { pause } from '../internal/pause.ts'
 import { pendingMigrations } from '../migrate.ts'
+import type { Database } from '../postgres/database.ts'
 import type { Log } from '../telemetry/log.ts'
-import type { Database } from './database.ts'
 
 /** A database that starts together with the relay is waited for this long. */
 const WAIT_MS = 30_000

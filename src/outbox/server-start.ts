@@ -1,4 +1,4 @@
-import type { Sql } from './database.ts'
+import type { Sql } from '../postgres/database.ts'
 
 /**
  * An expression that changes whenever the server has lost its memory: by a start of the postmaster, or by the crash of

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { describeError, SluiceError } from '../../src/errors.ts'
-import { Database } from '../../src/outbox/database.ts'
 import { bindCluster, checkInstallation } from '../../src/outbox/installation.ts'
+import { Database } from '../../src/postgres/database.ts'
 import { cleanup } from '../support/cleanup.ts'
 import { createDatabase } from '../support/database.ts'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { FailedEvent, PublishedEvent, Reservation } from '../../src/outbox/adapter.ts'
-import type { Sql } from '../../src/outbox/database.ts'
+import type { Sql } from '../../src/postgres/database.ts'
 import { openAdapter } from '../support/adapter.ts'
 import { createDatabase } from '../support/database.ts'
 import { until } from '../support/until.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
-import type { Sql } from '../../src/outbox/database.ts'
+import type { Sql } from '../../src/postgres/database.ts'
 import { createDatabase } from '../support/database.ts'
 import { createTopic, readTopic } from '../support/kafka.ts'
 import { startRelay } from '../support/relay.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import * as replay from '../../src/cli/replay.ts'
-import type { Sql } from '../../src/outbox/database.ts'
+import type { Sql } from '../../src/postgres/database.ts'
 import { runCommand } from '../support/command.ts'
 import { createDatabase } from '../support/database.ts'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { Database, type Sql } from '../../src/outbox/database.ts'
 import { keepRetention } from '../../src/outbox/retention.ts'
+import { Database, type Sql } from '../../src/postgres/database.ts'
 import { cleanup } from '../support/cleanup.ts'
 import { createDatabase } from '../support/database.ts'
 import { until } from '../support/until.ts'

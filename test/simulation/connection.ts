@@ -4,7 +4,7 @@ import { between } from './random.ts'
 import { WORLD } from './virtual-time.ts'
 import type { World } from './world.ts'
 
-/** As of src/create-outbox.ts and src/outbox/database.ts. */
+/** As of src/create-outbox.ts and src/postgres/database.ts. */
 const STATEMENT_TIMEOUT_MS = 5_000
 const ANSWER_MS = STATEMENT_TIMEOUT_MS + 2_000
 

@@ -1,6 +1,6 @@
 import postgres from 'postgres'
 import { migrate as applyMigrations } from '../../src/migrate.ts'
-import type { Sql } from '../../src/outbox/database.ts'
+import type { Sql } from '../../src/postgres/database.ts'
 import { cleanup } from './cleanup.ts'
 import { databaseUrl, type Scope, uniqueName } from './parts.ts'
 

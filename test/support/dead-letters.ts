@@ -1,4 +1,4 @@
-import type { Sql } from '../../src/outbox/database.ts'
+import type { Sql } from '../../src/postgres/database.ts'
 
 /** A dead letter; what is not given is as most are. */
 export interface Given {

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { describeError } from '../../../src/errors.ts'
-import { Database } from '../../../src/outbox/database.ts'
+import { Database } from '../../../src/postgres/database.ts'
 import { cleanup } from '../../support/cleanup.ts'
 
 /** Accepts connections and closes them before it has said anything. */

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, openSync, readFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
+import { freePort } from '../embedded/free-port.ts'
 import { SluiceError } from '../errors.ts'
 import { packageRoot } from '../internal/package-root.ts'
 import { pause } from '../internal/pause.ts'
@@ -147,16 +147,4 @@ export function environmentOf(
 /** `sluice run` of the package that this file belongs to, as program and arguments. */
 export function relayCommand(): readonly string[] {
   return [process.execPath, join(packageRoot(), 'bin', 'sluice'), 'run']
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', resolve)
-  })
-  const address = server.address()
-  await new Promise(resolve => server.close(resolve))
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
 }

@@ -5,6 +5,14 @@ export const PORT_ATTEMPTS_MAX = 3
 /** What PostgreSQL, Java and Docker say when somebody else was faster. */
 export const PORT_TAKEN = /address already in use|port is already allocated/i
 
+/**
+ * Ports below those that Linux (32768) and macOS (49152) give to outgoing connections: one of these could take a port
+ * before the part that it was meant for binds it, and again while that part is being restarted.
+ */
+const PORT_MIN = 15_000
+const PORT_MAX = 32_000
+const TRIES_MAX = 50
+
 /** A TCP port of 127.0.0.1 that is free now; another process may still take it before the caller does. */
 export async function freePort(): Promise<number> {
   const [port] = await freePorts(1)
@@ -24,10 +32,22 @@ export async function freePorts(count: number): Promise<number[]> {
 }
 
 async function listen(): Promise<Server> {
+  for (let attempt = 1; attempt <= TRIES_MAX; attempt++) {
+    const port = PORT_MIN + Math.floor(Math.random() * (PORT_MAX - PORT_MIN))
+    try {
+      return await listenOn(port)
+    } catch {
+      // Taken: another one.
+    }
+  }
+  return listenOn(0)
+}
+
+async function listenOn(port: number): Promise<Server> {
   const server = createServer()
   await new Promise<void>((settle, reject) => {
     server.once('error', reject)
-    server.listen(0, '127.0.0.1', settle)
+    server.listen(port, '127.0.0.1', settle)
   })
   return server
 }

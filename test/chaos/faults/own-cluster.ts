@@ -87,11 +87,10 @@ export async function startOwnCluster(t: Scope, options: ClusterOptions = {}): P
   const program = await findProgram(parts)
   const ports = await nodePorts(options.brokers ?? 3)
   const nodes = await prepareNodes(t, { parts, program, ports, options })
-  for (const node of nodes) node.launch()
   cleanup(t, async () => {
     await Promise.all(nodes.map(node => node.kill()))
   })
-  await Promise.all(nodes.map(node => node.answers()))
+  await Promise.all(nodes.map(node => node.restart()))
   const directBrokers = ports.map(({ internal }) => `127.0.0.1:${internal}`)
   const groupsWork = () => probeKafka(directBrokers[0] as string).then(() => true)
   await until(groupsWork, { deadlineMs: GROUPS_DEADLINE_MS, what: 'groups can be joined' })

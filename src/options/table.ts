@@ -169,7 +169,7 @@ export const optionTable = {
   },
   batchSize: count(
     'SLUICE_BATCH_SIZE',
-    [2_000, 1, 5_000],
+    [1_000, 1, 5_000],
     'Events of one reservation, at most. Too low: a round trip per few events. Too high: an event waits longer for its batch, and more is repeated after a crash.',
   ),
   batchBytesMax: count(

@@ -36,7 +36,7 @@ test('a database and brokers are enough; everything else has a default', () => {
     clientId: 'sluice',
   })
   assert.equal(options.databaseUrl, minimal.DATABASE_URL)
-  assert.equal(options.batchSize, 2_000)
+  assert.equal(options.batchSize, 1_000)
   assert.equal(options.reserveMs, 15_000)
   assert.equal(options.publishTimeoutMs, 7_500)
   assert.equal(options.slots, 2 * options.workers)
@@ -130,7 +130,7 @@ test('an unknown SLUICE_ name is refused with the nearest one', () => {
 test('an empty variable counts as absent', () => {
   assert.equal(
     loadOptions({ ...minimal, SLUICE_BATCH_SIZE: '', KAFKA_SASL_PASSWORD: '' }).batchSize,
-    2_000,
+    1_000,
   )
 })
 

@@ -11,6 +11,7 @@ import * as migrate from './cli/migrate.ts'
 import * as replay from './cli/replay.ts'
 import * as run from './cli/run.ts'
 import * as status from './cli/status.ts'
+import * as tasks from './cli/tasks.ts'
 import * as topics from './cli/topics.ts'
 import { describeError } from './errors.ts'
 import { packageVersion } from './internal/package-version.ts'
@@ -42,7 +43,7 @@ const context: CliContext = {
 
 const commands = [
   ...[migrate, run, demo, status, enqueue, doctor],
-  ...[dead, replay, lanes, topics, inspect],
+  ...[dead, replay, lanes, topics, tasks, inspect],
 ]
 for (const command of commands) command.register(program, context)
 

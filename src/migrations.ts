@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { SluiceError } from './errors.ts'
-import { packageRoot } from './internal/package-root.ts'
+import { bookkeepingSql, familyOf, MIGRATED, type MigrationName } from './migration-family.ts'
 
-/** One file of `migrations/outbox`. */
+/** One file of a folder of `migrations`. */
 export interface Migration {
   readonly number: number
   /** The file's name without its ending, such as `0001_outbox`. */
@@ -14,23 +14,12 @@ export interface Migration {
   readonly checksum: string
 }
 
-/** What `outbox.migrations` says of one that has been applied. */
+/** What the table `migrations` of a schema says of one that has been applied. */
 export interface AppliedMigration {
   readonly number: number
   readonly name: string
   readonly checksum: string
 }
-
-/** Where applied migrations are recorded. Run inside the transaction of the first one. */
-export const BOOKKEEPING_SQL = `create schema if not exists outbox;
-create table if not exists outbox.migrations (
-  number     integer     primary key,
-  name       text        not null,
-  checksum   text        not null,
-  applied_at timestamptz not null default now()
-);
-comment on table outbox.migrations is 'Which migrations of Sluice this schema has, with the SHA-256 of their SQL';
-`
 
 /** Held by whoever migrates, until its transaction ends. */
 export const MIGRATION_LOCK_SQL = `select pg_advisory_xact_lock(hashtextextended('sluice migrate', 0))`
@@ -38,12 +27,10 @@ export const MIGRATION_LOCK_SQL = `select pg_advisory_xact_lock(hashtextextended
 const FILE_NAME = /^(\d{4})_[a-z0-9_]+\.sql$/
 
 /**
- * The migrations of this build, in order.
+ * The migrations of this build, in order; by default those of the outbox.
  * @throws SluiceError `schema` when the folder's files are not numbered 0001, 0002, …
  */
-export function readMigrations(
-  folder: string = join(packageRoot(), 'migrations', 'outbox'),
-): Migration[] {
+export function readMigrations(folder: string = familyOf('outbox').folder): Migration[] {
   const files = readdirSync(folder).filter(file => file.endsWith('.sql'))
   return files.sort().map((file, index) => {
     if (Number(FILE_NAME.exec(file)?.[1]) !== index + 1) {
@@ -70,6 +57,7 @@ export function toMigration(name: string, text: string): Migration {
 export function missingOf(
   known: readonly Migration[],
   applied: readonly AppliedMigration[],
+  schema = 'outbox',
 ): Migration[] {
   const newest = known.at(-1)?.number ?? 0
   for (const { number, name, checksum } of applied) {
@@ -94,7 +82,7 @@ export function missingOf(
   if (gap !== undefined) {
     throw new SluiceError(
       'schema',
-      `outbox.migrations holds migration ${last} but not ${gap.name}: insert the missing row if that migration was applied by hand`,
+      `${schema}.migrations holds migration ${last} but not ${gap.name}: insert the missing row if that migration was applied by hand`,
       { details: { migration: gap.name, last } },
     )
   }
@@ -102,24 +90,33 @@ export function missingOf(
 }
 
 /**
- * The whole schema as one SQL script for psql, for those who let nobody but a DBA change a schema. It records what it
- * applies, so that `migrate` afterwards finds the schema up to date. Each migration is a transaction of its own.
+ * Whole schemas as one SQL script for psql, for those who let nobody but a DBA change a schema. It records what it
+ * applies, so that `migrate` afterwards finds the schemas up to date. Each migration is a transaction of its own.
  */
-export function printMigrations(): string {
-  const migrations = readMigrations()
+export function printMigrations(names: readonly MigrationName[] = ['outbox']): string {
+  const scripts = MIGRATED.filter(name => names.includes(name)).map(printFamily)
+  return scripts.join('\n')
+}
+
+function printFamily(name: MigrationName): string {
+  const family = familyOf(name)
+  const { schema, folder, needs } = family
+  const migrations = readMigrations(folder)
   const scripts = migrations.map(
     ({ number, name, sql, checksum }) => `-- ${name}
 begin;
 set local lock_timeout = '5s';
 ${MIGRATION_LOCK_SQL};
-${BOOKKEEPING_SQL}
+${bookkeepingSql(family)}
 ${sql}
-insert into outbox.migrations (number, name, checksum) values (${number}, '${name}', '${checksum}');
+insert into ${schema}.migrations (number, name, checksum) values (${number}, '${name}', '${checksum}');
 commit;
 `,
   )
-  const header = `-- Sluice: the outbox's schema up to migration ${migrations.length}.
--- Run it once on a database without it: psql -v ON_ERROR_STOP=1 -f this-file
+  const without =
+    needs === null ? 'without it' : `that has the schema of the ${needs}, and not this one`
+  const header = `-- Sluice: the schema of the ${name} up to migration ${migrations.length}.
+-- Run it once on a database ${without}: psql -v ON_ERROR_STOP=1 -f this-file
 
 `
   return header + scripts.join('\n')

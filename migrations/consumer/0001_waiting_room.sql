@@ -14,7 +14,8 @@ CREATE TABLE waiting_room.inbox (
   PRIMARY KEY (group_id, message_id)
 );
 -- For pruning. Rows come in by time, so a few pages of summary do.
-CREATE INDEX inbox_handled_at ON waiting_room.inbox USING brin (handled_at) WITH (pages_per_range = 32);
+CREATE INDEX inbox_handled_at ON waiting_room.inbox USING brin (handled_at)
+  WITH (pages_per_range = 32, autosummarize = on);
 COMMENT ON TABLE waiting_room.inbox IS 'Ids of messages that a consumer group has taken over';
 
 -- A waiting key: records of it wait, or it is held. No row: nothing waits, and records of it are handled as they come.
@@ -30,6 +31,8 @@ CREATE TABLE waiting_room.keys (
   held_reason text,
   PRIMARY KEY (group_id, topic, key)
 );
+-- For operators: the few that are held.
+CREATE INDEX keys_held ON waiting_room.keys (group_id) WHERE held_until IS NOT NULL;
 COMMENT ON TABLE waiting_room.keys IS 'Keys whose records wait: later ones queue behind';
 
 -- The one place where work waits.
@@ -70,10 +73,12 @@ CREATE TABLE waiting_room.tasks (
 );
 -- What is due, earliest first.
 CREATE INDEX tasks_due ON waiting_room.tasks (group_id, due_at) WHERE state = 'waiting';
+-- The same of one partition, for when others are held.
+CREATE INDEX tasks_due_of_partition ON waiting_room.tasks (group_id, topic, partition, due_at) WHERE state = 'waiting';
 -- The next of a key.
 CREATE INDEX tasks_of_key ON waiting_room.tasks (group_id, topic, key, id)
   WHERE ordered AND state IN ('waiting', 'behind', 'held');
-CREATE INDEX tasks_expiring ON waiting_room.tasks (expires_at)
+CREATE INDEX tasks_expiring ON waiting_room.tasks (group_id, expires_at)
   WHERE expires_at IS NOT NULL AND state IN ('waiting', 'behind', 'held');
 -- Lists for operators, and the sweeping of what ended.
 CREATE INDEX tasks_in_state ON waiting_room.tasks (group_id, state, id);

@@ -1,3 +1,4 @@
+import type { GroupLag, GroupLagList } from '../operator/group-lag.ts'
 import type { ReadOrder, TopicMessage, TopicReading } from '../operator/topic-reader.ts'
 import type { KafkaTopicFacts, KafkaTopicList } from '../operator/topic-survey.ts'
 import { align, counted, cut, plain, plainLines } from './table.ts'
@@ -48,6 +49,32 @@ function partitionTable({ topic, partitions }: KafkaTopicFacts): string {
     ]),
   ])
   return `${plain(topic)}\n${table}`
+}
+
+/** A table per group. */
+export function printGroupLag({ groups, left_out }: GroupLagList): string {
+  if (groups.length === 0) return 'No consumer groups.\n'
+  const blocks = groups.map(groupTable)
+  if (left_out > 0) blocks.push(`${counted(left_out, 'more group')}; give their names.`)
+  return `${blocks.join('\n\n')}\n`
+}
+
+function groupTable({ group, state, members, lag, partitions }: GroupLag): string {
+  const behind = `${lag.toLocaleString('en')} behind`
+  const title = `${plain(group)}: ${plain(state)}, ${counted(members, 'member')}, ${behind}`
+  if (partitions.length === 0) return `${title}\nNothing committed, nothing assigned.`
+  const table = align([
+    ['TOPIC', 'PARTITION', 'COMMITTED', 'END', 'LAG', 'MEMBER'],
+    ...partitions.map(({ topic, partition, committed, end, lag: own, member }) => [
+      topic,
+      String(partition),
+      committed ?? '-',
+      end ?? '?',
+      own?.toLocaleString('en') ?? '-',
+      member === null ? '-' : `${member.client_id} ${member.host}`,
+    ]),
+  ])
+  return `${title}\n${table}`
 }
 
 export function printMessages(

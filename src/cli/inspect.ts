@@ -1,9 +1,10 @@
 import type { Command } from 'commander'
 import { SluiceError } from '../errors.ts'
+import { readGroupLag } from '../operator/group-lag.ts'
 import { type ReadOrder, readMessages } from '../operator/topic-reader.ts'
 import { surveyTopics } from '../operator/topic-survey.ts'
 import type { CliContext } from './context.ts'
-import { messageJson, printKafkaTopics, printMessages } from './inspect-text.ts'
+import { messageJson, printGroupLag, printKafkaTopics, printMessages } from './inspect-text.ts'
 import { wholeNumber } from './operator-flags.ts'
 import { jsonText } from './table.ts'
 
@@ -15,9 +16,10 @@ const LAST_FOR_KEY = 10_000
 export function register(program: Command, context: CliContext): void {
   const inspect = program
     .command('inspect')
-    .description('look into Kafka: topics, messages; changes nothing and commits no offset')
+    .description('look into Kafka: topics, messages, lag; changes nothing and commits no offset')
   registerTopics(inspect, context)
   registerMessages(inspect, context)
+  registerLag(inspect, context)
 }
 
 function registerTopics(inspect: Command, context: CliContext): void {
@@ -31,6 +33,19 @@ function registerTopics(inspect: Command, context: CliContext): void {
       const list = await surveyTopics(kafka, names.length > 0 ? names : null)
       const text = printKafkaTopics(list, names.length > 0)
       context.stdout.write(flags.json ? jsonText(list) : text)
+    })
+}
+
+function registerLag(inspect: Command, context: CliContext): void {
+  inspect
+    .command('lag')
+    .description('how far consumer groups are behind, by partition, and who reads it')
+    .argument('[groups...]', 'only these')
+    .option('--json', 'print JSON')
+    .action(async (names: string[], flags: { json?: true }) => {
+      const { kafka } = context.loadOptions(['kafka'])
+      const list = await readGroupLag(kafka, names.length > 0 ? names : null)
+      context.stdout.write(flags.json ? jsonText(list) : printGroupLag(list))
     })
 }
 

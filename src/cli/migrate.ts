@@ -1,20 +1,30 @@
-import type { Command } from 'commander'
-import { migrate, printMigrations } from '../migrate.ts'
+import { Argument, type Command } from 'commander'
+import { type MigrationName, migrate, printMigrations } from '../migrate.ts'
+import { familyOf, MIGRATED } from '../migration-family.ts'
 import type { CliContext } from './context.ts'
+
+const SCHEMAS = new Argument('[schemas...]', 'what to create or update; "consumer" needs "outbox"')
+  .choices(MIGRATED)
+  .default(['outbox'], 'outbox')
 
 export function register(program: Command, context: CliContext): void {
   program
     .command('migrate')
-    .description('create or update the schema "outbox" in DATABASE_URL')
+    .description('create or update the schemas of Sluice in DATABASE_URL')
+    .addArgument(SCHEMAS)
     .option('--print', 'print the SQL for psql instead, without connecting')
-    .action(async (options: { print?: true }) => {
+    .action(async (given: readonly MigrationName[], options: { print?: true }) => {
       if (options.print) {
-        context.stdout.write(printMigrations())
+        context.stdout.write(printMigrations(given))
         return
       }
       const { databaseUrl } = context.loadOptions()
-      const { applied, current } = await migrate({ databaseUrl })
-      for (const name of applied) context.stdout.write(`applied ${name}\n`)
-      context.stdout.write(`schema is up to date (migration ${current})\n`)
+      const names = MIGRATED.filter(name => given.includes(name))
+      for (const name of names) {
+        const { applied, current } = await migrate({ databaseUrl, schemas: [name] })
+        for (const name of applied) context.stdout.write(`applied ${name}\n`)
+        const which = names.length === 1 && name === 'outbox' ? '' : ` ${familyOf(name).schema}`
+        context.stdout.write(`schema${which} is up to date (migration ${current})\n`)
+      }
     })
 }

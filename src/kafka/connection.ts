@@ -1,4 +1,11 @@
-import { type ISocketFactory, Kafka, type KafkaConfig, logLevel, type SASLOptions } from 'kafkajs'
+import {
+  type ISocketFactory,
+  Kafka,
+  type KafkaConfig,
+  type logCreator,
+  logLevel,
+  type SASLOptions,
+} from 'kafkajs'
 
 /** How to reach the cluster; plain data, so that it can be handed to a worker thread. */
 export interface KafkaConnection {
@@ -33,11 +40,13 @@ function inTurn(brokers: readonly string[]): string[] {
 /**
  * A kafkajs client that never retries by itself. Every field of `retry` is given, because kafkajs fills gaps with
  * other numbers when NODE_ENV is `test`.
+ * @param warnings takes what it warns of; default: nothing is told
  */
 export function openKafka(
   connection: KafkaConnection,
   requestTimeoutMs: number,
   socketFactory?: ISocketFactory,
+  warnings?: logCreator,
 ): Kafka {
   const config: KafkaConfig = {
     brokers: inTurn(connection.brokers),
@@ -54,6 +63,10 @@ export function openKafka(
       multiplier: 1,
     },
     logLevel: logLevel.NOTHING,
+  }
+  if (warnings) {
+    config.logLevel = logLevel.WARN
+    config.logCreator = warnings
   }
   if (socketFactory) config.socketFactory = socketFactory
   if (connection.sasl) config.sasl = { ...connection.sasl } as SASLOptions

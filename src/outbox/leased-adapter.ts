@@ -34,7 +34,7 @@ export interface LeasedAdapterParts {
   readonly onSurvey?: ((survey: Survey) => void) | undefined
 }
 
-const BACKOFF_MS_MAX = 1_000
+const BACKOFF_MS_MAX = 500
 
 /** An outbox whose lanes are leased: the leases in front of the stores. */
 export class LeasedAdapter implements OutboxAdapter {

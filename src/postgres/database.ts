@@ -102,8 +102,9 @@ export class Database {
       connect_timeout: 5,
       idle_timeout: 0,
       max_lifetime: 60 * 30,
-      // Bounded, so that a database that comes back is found within about a second.
-      backoff: retries => Math.min(1, 0.05 * 2 ** Math.min(retries, 6)) * (0.5 + Math.random() / 2),
+      // Bounded, so that a database that comes back is found within half a second.
+      backoff: retries =>
+        Math.min(0.5, 0.05 * 2 ** Math.min(retries, 6)) * (0.5 + Math.random() / 2),
       socket: pacedSockets(),
       fetch_types: false,
       onnotice: () => {},

@@ -1,4 +1,6 @@
 import type { Tx } from '../consumer/tx.ts'
+import { ConnectionSet } from './connection-set.ts'
+import { Transaction } from './transaction.ts'
 
 export interface TransactionPoolOptions {
   readonly url: string
@@ -18,8 +20,39 @@ export interface TransactionPool {
   /**
    * begin, `work`, commit; rollback if `work` rejects, and its rejection is passed on as it is. Once `signal` is
    * aborted the transaction is rolled back, its `Tx` refuses statements, and this rejects, whatever `work` does.
-   * @throws SluiceError `database`: no connection, or the connection broke; CommitInDoubt
+   * @throws SluiceError `database`: no connection, or the connection broke; `lifecycle`: given up, stopped, or `work`
+   *   has ended the transaction by itself; NotCommitted: `work` ignored that a statement failed, or the server refused
+   *   the commit for what was done; CommitInDoubt
    */
   transaction<T>(work: (tx: Tx) => Promise<T>, options?: { signal?: AbortSignal }): Promise<T>
   stop(): Promise<void>
+}
+
+/** Opens no connection yet. */
+export function openTransactionPool(options: TransactionPoolOptions): TransactionPool {
+  return new PostgresTransactionPool(options)
+}
+
+class PostgresTransactionPool implements TransactionPool {
+  readonly #connections: ConnectionSet
+
+  constructor(options: TransactionPoolOptions) {
+    this.#connections = new ConnectionSet(options)
+  }
+
+  async transaction<T>(
+    work: (tx: Tx) => Promise<T>,
+    { signal }: { signal?: AbortSignal } = {},
+  ): Promise<T> {
+    const connection = await this.#connections.take(signal)
+    try {
+      return await new Transaction(connection).run(work, signal)
+    } finally {
+      this.#connections.giveBack(connection)
+    }
+  }
+
+  stop(): Promise<void> {
+    return this.#connections.stop()
+  }
 }

@@ -17,7 +17,7 @@ export interface ReservingOptions {
   readonly emit: RelayListener
 }
 
-const BACKOFF_MS_MAX = 1_000
+const BACKOFF_MS_MAX = 500
 
 /** Reserving, one slot at a time: at the breakers' leave, at the pace that the findings set. */
 export class Reserving {

@@ -80,7 +80,7 @@ export class Settling {
       } catch (error) {
         emit({ kind: 'confirm_failed', error })
         failures++
-        await pause(20 + fullJitterMs(failures, 50, 1_000), abandon)
+        await pause(20 + fullJitterMs(failures, 50, 500), abandon)
         if (abandon.aborted) return null
       }
     }

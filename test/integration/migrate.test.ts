@@ -6,8 +6,17 @@ import postgres from 'postgres'
 import type { CliContext } from '../../src/cli/context.ts'
 import { register } from '../../src/cli/migrate.ts'
 import { describeError, SluiceError } from '../../src/errors.ts'
-import { applyMigrations, migrate, pendingMigrations, printMigrations } from '../../src/migrate.ts'
+import {
+  applyMigrations,
+  type MigrationName,
+  migrate,
+  pendingMigrations,
+  printMigrations,
+} from '../../src/migrate.ts'
+import { familyOf } from '../../src/migration-family.ts'
 import { readMigrations, toMigration } from '../../src/migrations.ts'
+import { Database } from '../../src/postgres/database.ts'
+import { checkConsumerSchema } from '../../src/waiting-room/schema-check.ts'
 import { createDatabase as createMigrated, type TestDatabase } from '../support/database.ts'
 
 const names = readMigrations().map(({ name }) => name)
@@ -29,6 +38,63 @@ test('an empty database gets the whole schema, once', async t => {
   assert.equal(row?.name, '0001_outbox')
   assert.match(row?.checksum, /^[0-9a-f]{64}$/)
   assert.ok(row?.applied_at instanceof Date)
+})
+
+const consumerNames = readMigrations(familyOf('consumer').folder).map(({ name }) => name)
+
+test('the schema of the consumer is made beside the outbox, in whatever order they are named', async t => {
+  const { url, sql } = await createDatabase(t)
+  const refusal = isError('schema', /needs that of the outbox.*run: sluice migrate outbox consumer/)
+  await assert.rejects(migrate({ databaseUrl: url, schemas: ['consumer'] }), refusal)
+  const { applied } = await migrate({ databaseUrl: url, schemas: ['consumer', 'outbox'] })
+  assert.deepEqual(applied, [...names, ...consumerNames])
+  assert.deepEqual(await pendingMigrations(sql, 'consumer'), [])
+  assert.deepEqual((await migrate({ databaseUrl: url, schemas: ['consumer'] })).applied, [])
+  const rows = await sql`select name from waiting_room.migrations order by number`
+  assert.deepEqual(
+    rows.map(row => row.name),
+    consumerNames,
+  )
+})
+
+test('of many migrators of the consumer one does each step', async t => {
+  const { url } = await createDatabase(t)
+  const schemas = ['outbox', 'consumer'] as const
+  const results = await Promise.all(
+    Array.from({ length: 5 }, () => migrate({ databaseUrl: url, schemas })),
+  )
+  assert.deepEqual(
+    results.flatMap(result => result.applied).sort(),
+    [...names, ...consumerNames].sort(),
+  )
+})
+
+test('a schema that there is not is refused', async t => {
+  const { url } = await createDatabase(t)
+  for (const schemas of [[], ['outbox', 'admissions']]) {
+    const work = migrate({ databaseUrl: url, schemas: schemas as MigrationName[] })
+    await assert.rejects(work, isError('options', /outbox and consumer/))
+  }
+})
+
+test('a consumer is told how to make what its database lacks', async t => {
+  const { url, sql } = await createDatabase(t)
+  const database = new Database({
+    url,
+    applicationName: 'check',
+    connectionsMax: 1,
+    statementTimeoutMs: 5_000,
+  })
+  t.after(() => database.stop())
+  const lacks = (what: RegExp) => isError('schema', what)
+  await assert.rejects(checkConsumerSchema(database), lacks(/0001_outbox.*0001_waiting_room/))
+  await migrate({ sql })
+  const cure = /lacks 0001_waiting_room; run: sluice migrate outbox consumer/
+  await assert.rejects(checkConsumerSchema(database), lacks(cure))
+  await migrate({ sql, schemas: ['consumer'] })
+  await checkConsumerSchema(database)
+  await sql`insert into waiting_room.migrations (number, name, checksum) values (99, '0099_later', 'x')`
+  await assert.rejects(checkConsumerSchema(database), lacks(/0099_later, newer/))
 })
 
 test('a client that was handed in is used, told of and left open', async t => {
@@ -196,6 +262,22 @@ test('sluice migrate says what it applied, and that there is nothing more to do'
   const done = `schema is up to date (migration ${current})\n`
   assert.equal(await sluice(url, 'migrate'), names.map(name => `applied ${name}\n`).join('') + done)
   assert.equal(await sluice(url, 'migrate'), done)
+})
+
+test('sluice migrate takes the names of schemas', async t => {
+  const { url } = await createDatabase(t)
+  const printed = await sluice(url, 'migrate', 'consumer', 'outbox')
+  const lines = (list: readonly string[], schema: string) =>
+    `${list.map(name => `applied ${name}\n`).join('')}schema ${schema} is up to date (migration ${list.length})\n`
+  assert.equal(printed, lines(names, 'outbox') + lines(consumerNames, 'waiting_room'))
+  await assert.rejects(sluice(url, 'migrate', 'admission'), /Allowed choices are outbox, consumer/)
+})
+
+test('the printed SQL of both makes both, and migrate then finds them up to date', async t => {
+  const { url } = await createDatabase(t)
+  await runScript(url, await sluice('', 'migrate', '--print', 'outbox', 'consumer'))
+  const schemas = ['outbox', 'consumer'] as const
+  assert.deepEqual((await migrate({ databaseUrl: url, schemas })).applied, [])
 })
 
 test('sluice migrate --print needs no database', async () => {

@@ -23,14 +23,14 @@ export interface Strike {
   heal(): Promise<void>
 }
 
-export interface FaultKind {
+export interface FaultKind<F = Battlefield> {
   readonly name: string
   /** Two faults of one resource do not overlap. */
   readonly resource: (draw: Draw) => string
   /** Shortest and longest, in lease lengths. */
   readonly leases: readonly [number, number]
   /** Null when there is nothing to strike at. */
-  strike(field: Battlefield, draw: Draw): Promise<Strike | null>
+  strike(field: F, draw: Draw): Promise<Strike | null>
 }
 
 /** Numbers that a planned fault was given; they follow from the seed. */

@@ -7,7 +7,7 @@ export interface FleetOptions {
   readonly replicas: number
   readonly env: NodeJS.ProcessEnv
   readonly logFolder: string
-  readonly history: HistoryFile
+  readonly history: Pick<HistoryFile, 'tell'>
 }
 
 const STOP_DEADLINE_MS = 20_000

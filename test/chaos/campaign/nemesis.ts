@@ -11,8 +11,8 @@ export const faultKinds: ReadonlyMap<string, FaultKind> = new Map(
   [...faultsOfReplicas, ...faultsOfKafka, ...faultsOfPostgres].map(kind => [kind.name, kind]),
 )
 
-export interface PlannedFault {
-  readonly kind: FaultKind
+export interface PlannedFault<F = Battlefield> {
+  readonly kind: FaultKind<F>
   /** After the campaign's start. */
   readonly atMs: number
   readonly durationMs: number
@@ -33,20 +33,28 @@ const TOGETHER_MAX = 3
 
 /** Which faults come when; it follows from the options alone. */
 export function planFaults(options: NemesisOptions): PlannedFault[] {
+  return planFaultsOf(faultKinds, options)
+}
+
+/** As `planFaults`, of other kinds. */
+export function planFaultsOf<F>(
+  known: ReadonlyMap<string, FaultKind<F>>,
+  options: NemesisOptions,
+): PlannedFault<F>[] {
   const { kinds, seed, durationMs, leaseMs, everyMs } = options
   const random = seededRandom(seed)
   const chosen = kinds.map(name => {
-    const kind = faultKinds.get(name)
+    const kind = known.get(name)
     if (!kind)
-      throw new Error(`there is no fault ${name}; there are ${[...faultKinds.keys()].join(', ')}`)
+      throw new Error(`there is no fault ${name}; there are ${[...known.keys()].join(', ')}`)
     return kind
   })
-  const planned: PlannedFault[] = []
+  const planned: PlannedFault<F>[] = []
   // Each kind comes once before any comes twice, in an order of the seed's.
-  let bag: FaultKind[] = []
+  let bag: FaultKind<F>[] = []
   for (let atMs = everyMs * 0.5; atMs < durationMs && chosen.length > 0; ) {
     if (bag.length === 0) bag = shuffled(chosen, random)
-    const kind = bag.pop() as FaultKind
+    const kind = bag.pop() as FaultKind<F>
     const [shortest, longest] = kind.leases
     const lasts = leaseMs * (shortest + random() * (longest - shortest))
     const draw = { which: Math.floor(random() * 1_000), chance: random() }
@@ -57,21 +65,21 @@ export function planFaults(options: NemesisOptions): PlannedFault[] {
 }
 
 /** Strikes as planned, several faults at a time, and heals all before it ends. */
-export class Nemesis {
-  readonly #field: Battlefield
-  readonly #history: HistoryFile
+export class Nemesis<F = Battlefield> {
+  readonly #field: F
+  readonly #history: Pick<HistoryFile, 'tell'>
   readonly #busy = new Set<string>()
   readonly #stop = new AbortController()
   readonly #striking = new Set<Promise<void>>()
   #ids = 0
 
-  constructor(field: Battlefield, history: HistoryFile) {
+  constructor(field: F, history: Pick<HistoryFile, 'tell'>) {
     this.#field = field
     this.#history = history
   }
 
   /** @throws what a strike or a healing failed of, once everything else has healed */
-  async run(plan: readonly PlannedFault[]): Promise<void> {
+  async run(plan: readonly PlannedFault<F>[]): Promise<void> {
     const startedMs = performance.now()
     const failures: unknown[] = []
     for (const fault of plan) {
@@ -100,7 +108,7 @@ export class Nemesis {
     this.#stop.abort()
   }
 
-  async #strike({ kind, durationMs, draw }: PlannedFault): Promise<void> {
+  async #strike({ kind, durationMs, draw }: PlannedFault<F>): Promise<void> {
     const id = ++this.#ids
     const fault = kind.name
     // The time before the blow: its effects begin at once.
@@ -113,7 +121,7 @@ export class Nemesis {
     this.#history.tell({ kind: 'fault_healed', atMs: Date.now(), id, fault })
   }
 
-  async #try(kind: FaultKind, draw: Draw): Promise<Strike | null> {
+  async #try(kind: FaultKind<F>, draw: Draw): Promise<Strike | null> {
     try {
       return await kind.strike(this.#field, draw)
     } catch (error) {

@@ -10,11 +10,27 @@ const STALL_MS = 30_000
 /** Headers that the relay adds to those of the row. */
 const ADDED = new Set(['event_id', 'event_type', 'sluice-id'])
 
+/** A record as it was read. */
+export interface ReadMessage {
+  readonly topic: string
+  readonly partition: number
+  readonly message: KafkaMessage
+}
+
 /** Hands over every record of those topics that exist, from offset 0 on, those of a partition in offset order. */
-export async function readRecords(
+export function readRecords(
   kafka: Kafka,
   topics: readonly string[],
   onRecord: (record: KafkaRecord) => void,
+): Promise<void> {
+  return readMessages(kafka, topics, read => onRecord(recordOf(read)))
+}
+
+/** As `readRecords`, untouched. */
+export async function readMessages(
+  kafka: Kafka,
+  topics: readonly string[],
+  onMessage: (read: ReadMessage) => void,
 ): Promise<void> {
   const admin = kafka.admin()
   const consumer = kafka.consumer({ groupId: freshName('chaos'), allowAutoTopicCreation: false })
@@ -31,7 +47,7 @@ export async function readRecords(
     if (ends.size === 0) return
     await consumer.connect()
     await consumer.subscribe({ topics: readable, fromBeginning: true })
-    await consume(consumer, ends, onRecord)
+    await consume(consumer, ends, onMessage)
   } finally {
     await disconnect(consumer)
     await disconnect(admin)
@@ -41,7 +57,7 @@ export async function readRecords(
 async function consume(
   consumer: Consumer,
   ends: Map<string, { next: number; readonly end: number }>,
-  onRecord: (record: KafkaRecord) => void,
+  onMessage: (read: ReadMessage) => void,
 ): Promise<void> {
   const ended = new AbortController()
   let progressMs = performance.now()
@@ -57,7 +73,7 @@ async function consume(
         // A rebalance makes kafkajs fetch some again.
         if (offset < range.next || offset >= range.end) continue
         range.next = offset + 1
-        onRecord(recordOf(batch.topic, batch.partition, message))
+        onMessage({ topic: batch.topic, partition: batch.partition, message })
       }
       range.next = Math.max(range.next, Number(batch.lastOffset()) + 1)
       if (range.next >= range.end) ends.delete(name)
@@ -71,7 +87,7 @@ async function consume(
   }
 }
 
-function recordOf(topic: string, partition: number, message: KafkaMessage): KafkaRecord {
+function recordOf({ topic, partition, message }: ReadMessage): KafkaRecord {
   const headers = headersAsText(message.headers)
   const { event_id: eventId = null, event_type: eventType = '', 'sluice-id': id = null } = headers
   const own = Object.entries(headers).filter(([name]) => !ADDED.has(name))

@@ -11,7 +11,7 @@ export interface ReplicaOptions {
   readonly root: string
   readonly env: NodeJS.ProcessEnv
   readonly logFile: string
-  readonly history: HistoryFile
+  readonly history: Pick<HistoryFile, 'tell'>
 }
 
 const READY_DEADLINE_MS = 45_000

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { SluiceError } from '../../../src/errors.ts'
+import { familyOf } from '../../../src/migration-family.ts'
 import { missingOf, readMigrations, toMigration } from '../../../src/migrations.ts'
 
 const isSchemaError = (message: RegExp) => (error: unknown) =>
@@ -25,6 +26,11 @@ test('the migrations of this build begin with the outbox', () => {
   assert.equal(migration?.number, 1)
   assert.equal(migration?.name, '0001_outbox')
   assert.match(migration?.sql ?? '', /create table outbox\.events/i)
+})
+
+test('the migrations of the consumer begin with the waiting room', () => {
+  const [migration] = readMigrations(familyOf('consumer').folder)
+  assert.equal(migration?.name, '0001_waiting_room')
 })
 
 test('migration files are read in number order, whatever else is in the folder', t => {

@@ -1,0 +1,37 @@
+import { join } from 'node:path'
+import { packageRoot } from './internal/package-root.ts'
+
+/** What can be migrated by itself: `outbox`, and `consumer`, which needs it. In the order in which they are made. */
+export const MIGRATED = ['outbox', 'consumer'] as const
+
+export type MigrationName = (typeof MIGRATED)[number]
+
+/** Migrations that are numbered and recorded together. */
+export interface MigrationFamily {
+  readonly name: MigrationName
+  /** In PostgreSQL; its table `migrations` records what has been applied. */
+  readonly schema: string
+  readonly folder: string
+  /** Must be up to date before. */
+  readonly needs: MigrationName | null
+}
+
+export function familyOf(name: MigrationName): MigrationFamily {
+  const folder = join(packageRoot(), 'migrations', name)
+  return name === 'outbox'
+    ? { name, schema: 'outbox', folder, needs: null }
+    : { name, schema: 'waiting_room', folder, needs: 'outbox' }
+}
+
+/** Where applied migrations are recorded. Run inside the transaction of the first one. */
+export function bookkeepingSql({ schema }: Pick<MigrationFamily, 'schema'>): string {
+  return `create schema if not exists ${schema};
+create table if not exists ${schema}.migrations (
+  number     integer     primary key,
+  name       text        not null,
+  checksum   text        not null,
+  applied_at timestamptz not null default now()
+);
+comment on table ${schema}.migrations is 'Which migrations of Sluice this schema has, with the SHA-256 of their SQL';
+`
+}

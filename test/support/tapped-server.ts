@@ -1,0 +1,35 @@
+import { type AddressInfo, connect, createServer } from 'node:net'
+import { cleanup } from './cleanup.ts'
+import type { Scope } from './parts.ts'
+
+/** A way to a server by which can be read what a client says, piece by piece as it was sent. */
+export interface TappedServer {
+  readonly url: string
+  /** As Latin-1. May be emptied. */
+  readonly said: string[]
+}
+
+export async function tapServer(t: Scope, url: string): Promise<TappedServer> {
+  const said: string[] = []
+  const { hostname, port } = new URL(url)
+  const server = createServer(client => {
+    const upstream = connect(Number(port), hostname)
+    client.on('data', data => {
+      said.push(data.toString('latin1'))
+      upstream.write(data)
+    })
+    upstream.pipe(client)
+    client.on('close', () => upstream.destroy())
+    for (const socket of [client, upstream]) socket.on('error', () => {})
+  })
+  await new Promise<void>(done => {
+    server.listen(0, '127.0.0.1', () => done())
+  })
+  cleanup(t, () => {
+    server.close()
+  })
+  const address = new URL(url)
+  address.hostname = '127.0.0.1'
+  address.port = String((server.address() as AddressInfo).port)
+  return { url: address.href, said }
+}

@@ -22,14 +22,17 @@ const codec = jsonCodec<Payload>()
 export async function batchesOfBus(run: BusRun): Promise<Pace> {
   const course = new Course(run.events)
   return withBus(run, course, {}, bus =>
-    bus.subscribeBatch({ group: run.run, topics: [run.topic], codec }, async (messages, { sql }) => {
-      course.begin()
-      await sql`
+    bus.subscribeBatch(
+      { group: run.run, topics: [run.topic], codec },
+      async (messages, { sql }) => {
+        course.begin()
+        await sql`
         insert into effects (run, event_id, key, seq)
         select ${run.run}, * from unnest(
           ${messages.map(({ id }) => id)}::text[], ${messages.map(keyOf)}::text[], ${messages.map(seqOf)}::int[]
         )`
-    }),
+      },
+    ),
   )
 }
 

@@ -71,7 +71,11 @@ async function playRound(
   const admin = kafka.admin()
   const name = freshName('bench-consume')
   const all: Backlog = { ...options, topic: name }
-  const few: Backlog = { ...all, topic: `${name}-few`, events: all.events / SINGLES_SHARE }
+  const few: Backlog = {
+    ...all,
+    topic: `${name}-few`,
+    events: Math.ceil(all.events / SINGLES_SHARE),
+  }
   const runOf = ({ topic, events }: Backlog, run: string) => {
     return { kafka, connection, databaseUrl, topic, events, run: `${name}-${run}` }
   }

@@ -1,19 +1,31 @@
-/** `npm run bench -- drain|memory [--events N] …`: measures the relay on a real PostgreSQL and a real Kafka. */
+/** `npm run bench -- <what> [--events N] …`: measures on a real PostgreSQL and a real Kafka. */
 import { parseArgs } from 'node:util'
 import { describeError } from '../src/errors.ts'
+import { benchConsume } from './consume.ts'
+import { consumeLines, medianOfConsumed, roomLine } from './consumer-report.ts'
 import { benchDrain, type DrainBenchOptions, type Round } from './drain.ts'
+import { median } from './median.ts'
 import { benchMemory } from './memory.ts'
+import { benchWaitingRoom } from './waiting-room.ts'
 
 const USAGE = `usage: npm run bench -- drain [--events 100000] [--keys 5000] [--bytes 500] [--partitions 12]
                               [--workers N] [--rounds 1] [--json]
        npm run bench -- memory [--events 100000] [--bytes 500] [--seconds 30] [--json]
-  drain   publishes a full outbox, between two runs of a bare kafkajs producer with the same records
-  memory  what a relay needs with that many events waiting, while no broker answers and while it publishes
+       npm run bench -- consume [--events 100000] [--keys 5000] [--bytes 500] [--partitions 12] [--rounds 1] [--json]
+       npm run bench -- waiting-room [--tasks 1000000] [--seconds 10] [--json]
+  drain         publishes a full outbox, between two runs of a bare kafkajs producer with the same records
+  memory        what a relay needs with that many events waiting, while no broker answers and while it publishes
+  consume       handles a topic with an inbox and an effect for each record, by hand and by the kit
+  waiting-room  claims and completes what is due of that many tasks, while records are parked
 `
 
+const SUBJECTS = ['drain', 'memory', 'consume', 'waiting-room'] as const
+
 interface Command extends DrainBenchOptions {
-  readonly what: 'drain' | 'memory'
-  readonly seconds: number
+  readonly what: (typeof SUBJECTS)[number]
+  readonly tasks: number
+  /** Undefined: the default of what is measured. */
+  readonly seconds: number | undefined
   readonly json: boolean
 }
 
@@ -27,23 +39,26 @@ function parse(args: readonly string[]): Command {
       bytes: { type: 'string', default: '500' },
       partitions: { type: 'string', default: '12' },
       rounds: { type: 'string', default: '1' },
-      seconds: { type: 'string', default: '30' },
+      tasks: { type: 'string', default: '1000000' },
+      seconds: { type: 'string' },
       workers: { type: 'string' },
       json: { type: 'boolean', default: false },
     },
   })
-  const what = positionals.join(' ')
-  if (what !== 'drain' && what !== 'memory')
-    throw new Error('name what to measure: drain or memory')
+  const what = SUBJECTS.find(subject => subject === positionals.join(' '))
+  if (what === undefined) throw new Error(`name what to measure: ${SUBJECTS.join(', ')}`)
+  const optional = (name: string, text: string | undefined) =>
+    text === undefined ? undefined : wholeNumber(name, text, 1)
   return {
     what,
-    seconds: wholeNumber('--seconds', values.seconds, 1),
+    tasks: wholeNumber('--tasks', values.tasks, 10_000),
+    seconds: optional('--seconds', values.seconds),
     events: wholeNumber('--events', values.events, 2_000),
     keys: wholeNumber('--keys', values.keys, 1),
     bytes: wholeNumber('--bytes', values.bytes, 24),
     partitions: wholeNumber('--partitions', values.partitions, 1),
     rounds: wholeNumber('--rounds', values.rounds, 1),
-    workers: values.workers === undefined ? undefined : wholeNumber('--workers', values.workers, 1),
+    workers: optional('--workers', values.workers),
     json: values.json,
   }
 }
@@ -52,12 +67,6 @@ function wholeNumber(name: string, text: string, min: number): number {
   const value = Number(text)
   if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= min) return value
   throw new Error(`${name} must be a whole number from ${min}`)
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((left, right) => left - right)
-  const middle = (sorted.length - 1) / 2
-  return ((sorted[Math.floor(middle)] ?? 0) + (sorted[Math.ceil(middle)] ?? 0)) / 2
 }
 
 function medianOf(rounds: readonly Round[]) {
@@ -95,8 +104,7 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const say = (text: string) => void process.stderr.write(`${text}\n`)
   try {
-    if (command.what === 'memory') await measureMemory(command, say)
-    else await measureDrain(command, say)
+    await MEASURES[command.what](command, say)
     return 0
   } catch (error) {
     process.stderr.write(`bench: ${describeError(error)}\n`)
@@ -119,7 +127,7 @@ async function measureDrain(command: Command, say: (text: string) => void): Prom
 }
 
 async function measureMemory(command: Command, say: (text: string) => void): Promise<void> {
-  const phases = await benchMemory(command, say)
+  const phases = await benchMemory({ ...command, seconds: command.seconds ?? 30 }, say)
   if (command.json) {
     process.stdout.write(`${JSON.stringify({ settings: command, phases })}\n`)
     return
@@ -130,6 +138,37 @@ async function measureMemory(command: Command, say: (text: string) => void): Pro
       `${phase.padEnd(12)} ${memory}, stopped in ${(stopMs / 1_000).toFixed(1)} s\n`,
     )
   }
+}
+
+async function measureConsume(command: Command, say: (text: string) => void): Promise<void> {
+  let played = 0
+  const rounds = await benchConsume(command, say, round => {
+    played += 1
+    say([`round ${played}`, ...consumeLines(round)].join('\n'))
+  })
+  const result = medianOfConsumed(rounds)
+  process.stdout.write(
+    command.json
+      ? `${JSON.stringify({ settings: command, median: result, rounds })}\n`
+      : `${['median', ...consumeLines(result)].join('\n')}\n`,
+  )
+}
+
+async function measureRoom(command: Command, say: (text: string) => void): Promise<void> {
+  const { tasks, seconds = 10 } = command
+  const phases = await benchWaitingRoom({ tasks, keys: Math.floor(tasks / 5), seconds }, say)
+  process.stdout.write(
+    command.json
+      ? `${JSON.stringify({ settings: command, phases })}\n`
+      : `${phases.map(roomLine).join('\n')}\n`,
+  )
+}
+
+const MEASURES = {
+  drain: measureDrain,
+  memory: measureMemory,
+  consume: measureConsume,
+  'waiting-room': measureRoom,
 }
 
 // Leaving by `exit` lets the relay's owner end it; a signal's default would leave it running.

@@ -33,7 +33,7 @@ export function openControlStream(
   shared: SharedParts,
   { group, controlTopic, onChange }: ControlStreamParts,
 ): Promise<KafkaSubscription> {
-  const { kafka, log, pool, gate, emit } = shared
+  const { kafka, log, gate, emit } = shared
   const settings = settingsOf({
     group: `${group}.twr`,
     topics: [controlTopic],
@@ -41,6 +41,8 @@ export function openControlStream(
     envelope: CONTROL_ENVELOPE,
     missingTopic: 'create',
     onBad: 'log',
+    // What is put aside here nobody would take up again: a command may take as long as it needs.
+    handlerTimeoutMs: 600_000,
   })
   const handle = controlHandler({ group, controlTopic, onEvent: emit, onChange })
   const handling = new Handling<ControlMessage>({
@@ -64,7 +66,6 @@ export function openControlStream(
     settings: settings as SubscriptionSettings,
     ...{ source, store, gate },
     handling: handling as MessageHandling,
-    transaction: (work, options) => pool.transaction(work, options),
     holds: { holds: () => false, onChange: () => () => {} },
     emit: event => {
       if (event.kind === 'store_failed' || event.kind === 'crashed') emit(event)

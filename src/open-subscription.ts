@@ -102,7 +102,7 @@ class OpenSubscription<T> {
   }
 
   #join(holds: HoldWatch): Promise<KafkaSubscription> {
-    const { kafka, log, pool, gate, emit } = this.#shared
+    const { kafka, log, gate, emit } = this.#shared
     const { settings, handling, batchSize } = this.#work
     const { group, topics, retryTopic } = settings
     const source = new KafkajsSource({
@@ -117,7 +117,6 @@ class OpenSubscription<T> {
       store: this.#store,
       handling: handling as MessageHandling,
       ...(batchSize !== undefined && { batchSize }),
-      transaction: (work, options) => pool.transaction(work, options),
       gate,
       holds,
       emit,
@@ -176,8 +175,9 @@ class OpenSubscription<T> {
   }
 
   /** Something was held or released: the watch would find it a second later. */
-  #look(holds: HoldWatch): void {
-    holds.refresh().catch(() => {})
+  async #look(holds: HoldWatch): Promise<void> {
+    // A look that fails is made up for by the next one.
+    await holds.refresh().catch(() => {})
     this.#scheduler?.wake()
   }
 
@@ -201,7 +201,9 @@ class OpenSubscription<T> {
     return openControlStream(this.#shared, {
       controlTopic,
       group: this.#work.settings.group,
-      onChange: () => this.#holds && this.#look(this.#holds),
+      onChange: () => {
+        if (this.#holds) void this.#look(this.#holds)
+      },
     })
   }
 

@@ -34,11 +34,15 @@ await sql.begin(tx =>
   enqueue(tx, [
     orderEvent(topic, 'OrderPlaced', 'paid-in-time'),
     orderEvent(topic, 'OrderPlaced', 'never-paid'),
-    orderEvent(topic, 'OrderPaid', 'paid-in-time'),
     offerOf(topic, 'never-paid', new Date(startedAtMs - 1_000)),
     offerOf(topic, 'paid-in-time', new Date(startedAtMs + 60_000)),
   ]),
 )
+await until('both are reserved', async () => {
+  return (await found()).orders === 'never-paid reserved, paid-in-time reserved'
+})
+// The deadlines are on their way now, and the payment comes after its order's.
+await sql.begin(tx => enqueue(tx, orderEvent(topic, 'OrderPaid', 'paid-in-time')))
 await until('one is paid and the other waits', async () => {
   const { orders, offers } = await found()
   return orders === 'never-paid reserved, paid-in-time paid' && offers.length === 1

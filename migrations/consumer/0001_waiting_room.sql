@@ -112,7 +112,8 @@ CREATE TABLE waiting_room.starts (
 );
 
 -- Tells the control topic, through the outbox, what a task has become. A null topic tells nobody. The record itself
--- goes along once, when the task is new, so that the room can be built again from the topic.
+-- goes along once, with the first event, so that the room can be built again from the topic; but for a value of more
+-- than 512 KiB, which as base64 could be more than a broker takes.
 CREATE FUNCTION waiting_room.announce(control_topic text, event_type text, task waiting_room.tasks)
 RETURNS void LANGUAGE sql AS $$
   INSERT INTO outbox.events (topic, key, event_type, payload, headers)
@@ -124,11 +125,13 @@ RETURNS void LANGUAGE sql AS $$
       'state', CASE event_type WHEN 'twr.completed' THEN 'done' WHEN 'twr.reproduced' THEN 'done' ELSE task.state END,
       'topic', task.topic, 'partition', task.partition, 'offset', task."offset"::text, 'attempts', task.attempts,
       'dueAt', task.due_at, 'expiresAt', task.expires_at, 'reason', task.reason,
-      'key', CASE WHEN event_type = 'twr.new' THEN translate(encode(task.key, 'base64'), E'\n', '') END,
-      'value', CASE WHEN event_type = 'twr.new' THEN translate(encode(task.value, 'base64'), E'\n', '') END,
-      'headers', CASE WHEN event_type = 'twr.new' THEN task.headers END,
-      'recordAt', CASE WHEN event_type = 'twr.new' THEN task.record_at END,
-      'ordered', CASE WHEN event_type = 'twr.new' THEN task.ordered END)),
+      'key', CASE WHEN task.rev = 1 THEN translate(encode(task.key, 'base64'), E'\n', '') END,
+      'value', CASE WHEN task.rev = 1 AND octet_length(task.value) <= 524288
+        THEN translate(encode(task.value, 'base64'), E'\n', '') END,
+      'valueBytes', CASE WHEN task.rev = 1 THEN octet_length(task.value) END,
+      'headers', CASE WHEN task.rev = 1 THEN task.headers END,
+      'recordAt', CASE WHEN task.rev = 1 THEN task.record_at END,
+      'ordered', CASE WHEN task.rev = 1 THEN task.ordered END)),
     jsonb_build_object('twr-group', task.group_id)
   WHERE control_topic IS NOT NULL
 $$;

@@ -175,6 +175,8 @@ export interface DomainEvent {
   topicName(): string
   /** Default: the name of the event's class. */
   eventType?(): string
+  /** Default: none. */
+  messageHeaders?(): Readonly<Record<string, string>>
 }
 
 /** What collects events until they are published. */

@@ -6,7 +6,6 @@
  * until the source's patience is over, then handlers are aborted, and what they still do is rolled back. A record
  * whose transaction was committed but whose offset was not comes again, and the inbox knows it.
  */
-import type { TransactionPool } from '../postgres/transaction-pool.ts'
 import { Assignment } from './assignment.ts'
 import { BatchPath } from './batch-path.ts'
 import { reasonOf } from './classify.ts'
@@ -42,8 +41,6 @@ export interface DeliveryEngineParts {
   /** A BatchHandling gets up to `batchSize` messages at once. */
   readonly handling: MessageHandling
   readonly batchSize?: number
-  /** For `dedup: 'none'`. */
-  readonly transaction: TransactionPool['transaction']
   readonly gate: DependencyGate
   readonly holds: Holds
   readonly emit: ConsumerListener
@@ -101,7 +98,7 @@ export class DeliveryEngine implements RecordSink {
       { group, source, emit, everyMs, everyRecords },
       () => this.#works,
     )
-    const deliver = delivererOf({ dedup: settings.dedup, store, transaction: parts.transaction })
+    const deliver = delivererOf(store, settings.dedup)
     const path = { ...parts, deliver, readiness: this.#readiness, room: this.#room }
     this.#single = new RecordPath(path)
     this.#batch =
@@ -196,7 +193,7 @@ export class DeliveryEngine implements RecordSink {
     this.#unsubscribe()
     this.#readiness.stop()
     this.#room.stop()
-    this.#commits.rest()
+    this.#commits.stop()
   }
 
   get #works(): readonly PartitionWork[] {
@@ -267,7 +264,7 @@ export class DeliveryEngine implements RecordSink {
   #finish(finished: readonly QueuedRecord[], work: PartitionWork): void {
     let counted = 0
     for (const queued of finished) if (work.finish(queued)) counted++
-    this.#commits.noteFinished(counted)
+    if (counted > 0) this.#commits.noteFinished(counted)
     if (!work.backPressure || !work.halfEmpty) return
     work.backPressure = false
     this.#tellPauses()

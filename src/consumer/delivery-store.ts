@@ -9,6 +9,8 @@ export interface Delivery {
   readonly messageId: string
   /** It waits for earlier records of its topic and key, and later ones for it: `order: 'key'`, a key, not lifted. */
   readonly ordered: boolean
+  /** After this it is not handled any more, also when it had to wait behind others. */
+  readonly expiresAt?: Date | null
 }
 
 /** `handled` · `duplicate`: the inbox has it · `behind`: earlier records of its key wait, and now it does too. */
@@ -56,12 +58,14 @@ export interface DeliveryStore {
    * One transaction: claims the records in the inbox (it waits for a rival that has one of them in work), puts those
    * whose key waits behind it, calls `handle` with the rest, in order, unless there is none, and commits. If `handle`
    * rejects everything is rolled back, and the rejection is passed on as it is.
+   * @param options.remember false: the inbox is neither asked nor told; keys are looked at all the same
    * @returns one for each delivery
    * @throws CommitInDoubt when the commit was sent and its answer never came
    */
   deliver(
     deliveries: readonly Delivery[],
     handle: (admitted: readonly Delivery[], tx: Tx) => Promise<void>,
+    options?: { readonly remember?: boolean },
   ): Promise<Delivered[]>
   /**
    * One transaction: claims the record, and writes what `parking` says. It goes behind the waiting ones of its key,

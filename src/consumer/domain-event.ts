@@ -31,6 +31,7 @@ export function newEventOf(event: DomainEvent): NewEvent {
     topic: event.topicName(),
     key: event.messageKey(),
     eventType: eventTypeOf(event),
+    ...(event.messageHeaders && { headers: event.messageHeaders() }),
     ...payloadOf(event.messageData()),
   }
 }

@@ -45,13 +45,13 @@ export class HandlerContext implements BatchContext {
     return this.#log
   }
 
-  async publish(event: DomainEvent): Promise<void> {
+  // Functions of their own, so that a handler may take them out of the context.
+  readonly publish = async (event: DomainEvent): Promise<void> => {
     await enqueue(this.sql, newEventOf(event))
   }
 
-  call<T>(dependency: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    return this.#parts.call(dependency, work, this.signal)
-  }
+  readonly call = <T>(dependency: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> =>
+    this.#parts.call(dependency, work, this.signal)
 
   /** The handler is to leave. */
   abort(reason: unknown): void {
@@ -71,7 +71,7 @@ export class MessageContext extends HandlerContext implements Context {
     this.attempt = attempt
   }
 
-  async reply(value: unknown): Promise<void> {
+  readonly reply = async (value: unknown): Promise<void> => {
     const { id, type, headers } = this.#message
     const topic = headers[HEADERS.replyTo]
     if (!topic) throw new BadMessage(`it has no header ${HEADERS.replyTo} to answer to`)

@@ -29,11 +29,16 @@ export type {
   SubscriptionState,
 } from './bus.ts'
 export type { Codec, Envelope } from './codec.ts'
-export { bytesCodec, jsonCodec, textCodec } from './codecs.ts'
+export { bytesCodec, type CodecOptions, jsonCodec, textCodec } from './codecs.ts'
 export type { ConsumerEvent, ConsumerListener } from './consumer-events.ts'
 export type { DependencyOptions } from './dependencies.ts'
 export { AggregateRootBase } from './domain-event.ts'
-export { dispatcher, type EventDispatcher } from './event-dispatcher.ts'
+export {
+  type Dispatched,
+  dispatcher,
+  type EventDispatcher,
+  type EventDispatcherOptions,
+} from './event-dispatcher.ts'
 export { createMemoryBus, type MemoryBus, type MemoryBusOptions } from './memory-bus.ts'
 export { HEADERS, type Message, type RecordHeader, type SourceRecord } from './message.ts'
 export { BadMessage, DependencyDown, DONE, type Outcome, RetryAt } from './outcome.ts'

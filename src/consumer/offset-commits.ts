@@ -33,6 +33,7 @@ export class OffsetCommits {
   #timer: NodeJS.Timeout | null = null
   #finished = 0
   #running: Promise<void> | null = null
+  #stopped = false
 
   /** @param partitions those of now */
   constructor(parts: OffsetCommitsParts, partitions: () => Iterable<Committing>) {
@@ -43,7 +44,7 @@ export class OffsetCommits {
   /** So many records more are finished. */
   noteFinished(records: number): void {
     this.#finished += records
-    if (this.#running !== null) return
+    if (this.#running !== null || this.#stopped) return
     if (this.#finished >= this.#parts.everyRecords) this.#start()
     else this.#timer ??= setTimeout(() => this.#start(), this.#parts.everyMs)
   }
@@ -59,6 +60,12 @@ export class OffsetCommits {
     if (this.#timer !== null) clearTimeout(this.#timer)
     this.#timer = null
     this.#finished = 0
+  }
+
+  /** As `rest`, for good. */
+  stop(): void {
+    this.#stopped = true
+    this.rest()
   }
 
   #start(): void {

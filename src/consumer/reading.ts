@@ -37,7 +37,8 @@ export function readRecord<T>(
     if (delayUntil === 'bad') return bad(delivery, `${HEADERS.delayUntil} is no time`)
     const expiresAt = expiryOf(record, headers[HEADERS.expiresAt], settings.ttlMs)
     if (expiresAt === 'bad') return bad(delivery, `${HEADERS.expiresAt} is no time`)
-    return decoded(settings.codec, { delivery, type, headers, delayUntil, expiresAt })
+    const mortal = expiresAt === null ? delivery : { ...delivery, expiresAt }
+    return decoded(settings.codec, { delivery: mortal, type, headers, delayUntil, expiresAt })
   } catch (error) {
     const known = messageId ?? id ?? placeOf(record)
     return bad({ record, messageId: known, ordered }, `the envelope failed: ${reasonOf(error)}`)

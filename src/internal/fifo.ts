@@ -13,10 +13,6 @@ export class Fifo<T> {
     return this.#size
   }
 
-  get first(): T | undefined {
-    return this.#first?.value
-  }
-
   push(value: T): void {
     const node: Node<T> = { value, next: null }
     if (this.#last) this.#last.next = node

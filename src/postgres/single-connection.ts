@@ -40,6 +40,7 @@ export class SingleConnection {
   readonly #pending = new Set<Statement>()
   readonly #sockets = new Set<Socket>()
   readonly #onLost = new Set<(error: unknown) => void>()
+  #connects = 0
   #watch: NodeJS.Timeout | undefined
   #lost: { readonly error: unknown } | null = null
   #spent = false
@@ -190,7 +191,6 @@ export class SingleConnection {
         max_lifetime: 0,
         fetch_types: false,
         socket: (target: SocketTarget) => this.#connect(options, target),
-        onclose: () => this.lose(new Error('the connection to PostgreSQL broke')),
         onnotice: ({ code }) => {
           if (OUT_OF_STEP.has(code ?? '')) this.#outOfStep = true
         },
@@ -213,15 +213,23 @@ export class SingleConnection {
     }
   }
 
+  /**
+   * The first socket is the connection; others only carry a cancel. When the first one closes before it is greeted,
+   * postgres.js would try again, and never write what it has to say.
+   */
   async #connect(options: ConnectionOptions, target: SocketTarget): Promise<Socket> {
     if (this.#lost) throw this.#lost.error
+    const isFirst = this.#connects++ === 0
     const socket = await options.socket(target)
-    if (this.#lost) {
-      socket.destroy()
-      throw (this.#lost as { error: unknown }).error
-    }
     this.#sockets.add(socket)
-    socket.once('close', () => this.#sockets.delete(socket))
-    return socket
+    socket.once('close', () => {
+      this.#sockets.delete(socket)
+      if (isFirst) this.lose(new Error('the connection to PostgreSQL broke'))
+    })
+    // While the factory waited for its turn.
+    const { lost } = this
+    if (lost === null) return socket
+    socket.destroy()
+    throw lost.error
   }
 }

@@ -29,9 +29,10 @@ export interface TaskEvent {
   readonly dueAt?: string
   readonly expiresAt?: string
   readonly reason?: string
-  /** With `twr.new` alone: the record, so that the room can be built again from the topic. Base64. */
+  /** With the first alone, `rev` 1: the record, so that the room can be built again from the topic. Base64; a value of more than 512 KiB is left out. */
   readonly key?: string | null
   readonly value?: string | null
+  readonly valueBytes?: number
   readonly headers?: unknown
   readonly recordAt?: string
   readonly ordered?: boolean

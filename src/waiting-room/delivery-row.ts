@@ -70,7 +70,7 @@ export function inboxRowOf({ messageId, record }: Delivery): InboxRow {
 
 export function taskRowOf(delivery: Delivery, facts: TaskFacts): TaskRow {
   const { record } = delivery
-  const { due } = facts
+  const { due, expiresAt = delivery.expiresAt ?? null } = facts
   return {
     ...inboxRowOf(delivery),
     key: record.key?.toString('hex') ?? null,
@@ -82,7 +82,7 @@ export function taskRowOf(delivery: Delivery, facts: TaskFacts): TaskRow {
     attempts: facts.attempts ?? 0,
     due_in_ms: due && 'inMs' in due ? Math.min(Math.max(due.inMs, 0), WAIT_MS_MAX) : null,
     due_at_ms: due && 'at' in due ? instantMs(due.at.getTime()) : null,
-    expires_at_ms: facts.expiresAt ? instantMs(facts.expiresAt.getTime()) : null,
+    expires_at_ms: expiresAt === null ? null : instantMs(expiresAt.getTime()),
     retry_topic: facts.retryTopic ?? null,
     reason: facts.reason === undefined ? null : shortReason(facts.reason),
   }

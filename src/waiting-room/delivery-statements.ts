@@ -22,6 +22,8 @@ export interface KeyState extends KeyRow {
  * @returns the ids that were not there
  */
 export function claimInbox(tx: Tx, group: string, rows: readonly InboxRow[]) {
+  const [first, second] = rows
+  if (first !== undefined && second === undefined) return claimOne(tx, group, first)
   return tx<{ message_id: string }[]>`
     insert into waiting_room.inbox (group_id, message_id, topic, partition, "offset")
     select ${group}::text, d.message_id, d.topic, d.partition, d."offset"
@@ -33,11 +35,24 @@ export function claimInbox(tx: Tx, group: string, rows: readonly InboxRow[]) {
     returning message_id`
 }
 
+/** One record without a document around it costs a third less; where each has its own transaction, that counts. */
+function claimOne(tx: Tx, group: string, row: InboxRow) {
+  return tx<{ message_id: string }[]>`
+    insert into waiting_room.inbox (group_id, message_id, topic, partition, "offset")
+    values (
+      ${group}::text, ${row.message_id}::text, ${row.topic}::text, ${row.partition}::integer, ${row.offset}::bigint
+    )
+    on conflict (group_id, message_id) do nothing
+    returning message_id`
+}
+
 /**
  * Locks the rows of those keys that wait or are held. A statement of its own after `claimInbox`, which may have
  * waited: only a later one sees what the other has committed meanwhile. Index: the primary key.
  */
 export function lockWaitingKeys(tx: Tx, group: string, keys: readonly KeyRow[]) {
+  const [first, second] = keys
+  if (first !== undefined && second === undefined) return lockWaitingKey(tx, group, first)
   return tx<KeyState[]>`
     select k.topic, encode(k.key, 'hex') as key, k.open > 0 as waiting,
       k.held_until is not null and k.held_until > clock_timestamp() as held,
@@ -46,6 +61,17 @@ export function lockWaitingKeys(tx: Tx, group: string, keys: readonly KeyRow[]) 
     join waiting_room.keys k
       on k.group_id = ${group}::text and k.topic = d.topic and k.key = decode(d.key, 'hex')
     order by k.topic, k.key
+    for update of k`
+}
+
+/** As `claimOne`. */
+function lockWaitingKey(tx: Tx, group: string, { topic, key }: KeyRow) {
+  return tx<KeyState[]>`
+    select k.topic, encode(k.key, 'hex') as key, k.open > 0 as waiting,
+      k.held_until is not null and k.held_until > clock_timestamp() as held,
+      coalesce(k.held_until = 'infinity', false) as held_for_good
+    from waiting_room.keys k
+    where k.group_id = ${group}::text and k.topic = ${topic}::text and k.key = decode(${key}::text, 'hex')
     for update of k`
 }
 

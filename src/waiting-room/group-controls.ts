@@ -9,8 +9,8 @@ export interface GroupControlsParts {
   readonly pool: TransactionPool
   readonly group: string
   readonly controlTopic: string | null
-  /** Called once something was changed. */
-  readonly changed: () => void
+  /** Called once something was changed; waited for. */
+  readonly changed: () => Promise<void>
 }
 
 /** What the owner of a subscription may do to its group, for all its members: as operators do by the CLI. */
@@ -44,7 +44,7 @@ export class GroupControls implements Pick<Subscription, 'pause' | 'resume'> {
   async #apply(command: TaskCommand): Promise<void> {
     const { pool, group, controlTopic, changed } = this.#parts
     await pool.transaction(tx => applyCommand(tx, group, command, controlTopic))
-    changed()
+    await changed()
   }
 }
 

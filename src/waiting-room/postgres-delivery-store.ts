@@ -58,10 +58,11 @@ export class PostgresDeliveryStore implements DeliveryStore {
   async deliver(
     deliveries: readonly Delivery[],
     handle: (admitted: readonly Delivery[], tx: Tx) => Promise<void>,
+    { remember = true }: { readonly remember?: boolean } = {},
   ): Promise<Delivered[]> {
     if (deliveries.length === 0) return []
     return this.#pool.transaction(async tx => {
-      const delivered = await own('admitting records', this.#admit(deliveries, tx))
+      const delivered = await own('admitting records', this.#admit(deliveries, tx, remember))
       const admitted = deliveries.filter((_, index) => delivered[index] === 'handled')
       if (admitted.length > 0) await handle(admitted, tx)
       return delivered
@@ -94,12 +95,12 @@ export class PostgresDeliveryStore implements DeliveryStore {
     return this.#starts.ended(partition)
   }
 
-  async #admit(deliveries: readonly Delivery[], tx: Tx): Promise<Delivered[]> {
+  async #admit(deliveries: readonly Delivery[], tx: Tx, remember: boolean): Promise<Delivered[]> {
     const rows = deliveries.map(inboxRowOf)
     const keys = keysOf(deliveries)
     // Sent together; the second sees what was committed while the first had to wait.
     const [claimed, states] = await Promise.all([
-      claimInbox(tx, this.#group, rows),
+      remember ? claimInbox(tx, this.#group, rows) : rows,
       keys.length === 0 ? [] : lockWaitingKeys(tx, this.#group, keys),
     ])
     const fresh = new Set(claimed.map(row => row.message_id))
@@ -107,7 +108,8 @@ export class PostgresDeliveryStore implements DeliveryStore {
     const behind: { readonly index: number; readonly row: TaskRow }[] = []
     const delivered = deliveries.map((delivery, index): Delivered => {
       // An id that comes twice is claimed by its first record.
-      if (!fresh.delete((rows[index] as (typeof rows)[number]).message_id)) return 'duplicate'
+      const { message_id } = rows[index] as (typeof rows)[number]
+      if (remember && !fresh.delete(message_id)) return 'duplicate'
       const state = waits.enter(delivery)
       if (state === 'free') return 'handled'
       behind.push({ index, row: taskRowOf(delivery, { state }) })

@@ -6,7 +6,7 @@ import type { Database } from '../postgres/database.ts'
 import type { TransactionPool } from '../postgres/transaction-pool.ts'
 import { claimStatement } from './claim-tasks.ts'
 import { publishDeadLetter } from './dead-letter-record.ts'
-import { leaveKey, lockKey } from './key-head.ts'
+import { leaveKey, lockKey, type WaitingKey } from './key-head.ts'
 import { publishCopy } from './record-copy.ts'
 import { toClaimedTask } from './task-row.ts'
 import {
@@ -30,7 +30,16 @@ export interface TaskStoreOptions {
   readonly controlTopic: string | null
 }
 
-const NO_EFFECTS = async () => {}
+/** How a task leaves the room; all in one transaction. */
+interface Leaving {
+  /** Come first; what they reject with is passed on as it is. */
+  readonly effects?: (tx: Tx) => Promise<void>
+  readonly publish?: (tx: Tx) => Promise<void>
+  /** One statement. @returns no row when the claim was lost */
+  readonly end: (tx: Tx) => PromiseLike<readonly unknown[]>
+}
+
+const NOTHING = async () => {}
 
 /** Undoes a transaction whose claim was lost. */
 class Fenced extends Error {
@@ -64,9 +73,10 @@ export class PostgresTaskStore implements TaskStore {
   }
 
   async complete(task: ClaimedTask, handle: (tx: Tx) => Promise<void>): Promise<boolean> {
-    return this.#leave(task, handle, tx =>
-      takeOutStatement(tx, task, 'twr.completed', this.#controlTopic),
-    )
+    return this.#leave(task, {
+      effects: handle,
+      end: tx => takeOutStatement(tx, task, 'twr.completed', this.#controlTopic),
+    })
   }
 
   async reproduce(task: ClaimedTask): Promise<boolean> {
@@ -77,9 +87,9 @@ export class PostgresTaskStore implements TaskStore {
       [HEADERS.attempt]: String(task.attempts - 1),
       [HEADERS.replayOf]: messageId,
     }
-    return this.#leave(task, NO_EFFECTS, async tx => {
-      await publishCopy(tx, { record, topic, headers, eventId: null })
-      return takeOutStatement(tx, task, 'twr.reproduced', this.#controlTopic)
+    return this.#leave(task, {
+      publish: tx => publishCopy(tx, { record, topic, headers, eventId: null }),
+      end: tx => takeOutStatement(tx, task, 'twr.reproduced', this.#controlTopic),
     })
   }
 
@@ -97,13 +107,15 @@ export class PostgresTaskStore implements TaskStore {
           giveBackStatement(sql, task, end.due, controlTopic),
         )
       case 'dead':
-        return this.#leave(task, NO_EFFECTS, async tx => {
-          const { deadLetterTopic: topic, reason } = end
-          if (topic !== null) await publishDeadLetter(tx, task.record, { topic, reason })
-          return buryStatement(tx, task, reason, controlTopic)
+        return this.#leave(task, {
+          publish: async tx => {
+            const { deadLetterTopic: topic, reason } = end
+            if (topic !== null) await publishDeadLetter(tx, task.record, { topic, reason })
+          },
+          end: tx => buryStatement(tx, task, end.reason, controlTopic),
         })
       case 'drop':
-        return this.#leave(task, NO_EFFECTS, tx => dropStatement(tx, task, end, controlTopic))
+        return this.#leave(task, { end: tx => dropStatement(tx, task, end, controlTopic) })
     }
   }
 
@@ -126,11 +138,9 @@ export class PostgresTaskStore implements TaskStore {
     return rows.length > 0
   }
 
-  /** @param effects what it rejects with is passed on as it is */
   async #leave(
     task: ClaimedTask,
-    effects: (tx: Tx) => Promise<void>,
-    end: (tx: Tx) => PromiseLike<readonly unknown[]>,
+    { effects = NOTHING, publish = NOTHING, end }: Leaving,
   ): Promise<boolean> {
     const { topic, key } = task.record
     const head = task.ordered && key !== null ? { group: this.#group, topic, key } : null
@@ -141,10 +151,9 @@ export class PostgresTaskStore implements TaskStore {
           passed = true
           throw error
         })
-        if (head !== null) await lockKey(tx, head)
-        const rows = await end(tx)
+        await publish(tx)
+        const rows = head === null ? await end(tx) : await this.#endOfHead(tx, head, end)
         if (rows.length === 0) throw new Fenced()
-        if (head !== null) await leaveKey(tx, head, this.#controlTopic)
       })
       return true
     } catch (error) {
@@ -152,5 +161,15 @@ export class PostgresTaskStore implements TaskStore {
       if (passed || error instanceof SluiceError || error instanceof CommitInDoubt) throw error
       throw new SluiceError('database', 'ending a task failed', { cause: error, retryable: true })
     }
+  }
+
+  /** The three go out together: what the last one did for a claim that was lost is rolled back. */
+  async #endOfHead(tx: Tx, head: WaitingKey, end: Leaving['end']): Promise<readonly unknown[]> {
+    const locked = lockKey(tx, head)
+    // postgres.js sends a statement when it is awaited: each by a function of its own, which keeps them in this order.
+    const ended = (async () => end(tx))()
+    const left = leaveKey(tx, head, this.#controlTopic)
+    const [, rows] = await Promise.all([locked, ended, left])
+    return rows
   }
 }

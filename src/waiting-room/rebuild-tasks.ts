@@ -49,9 +49,9 @@ function tell(tasks: Map<string, RebuiltTask>, event: TaskEvent): void {
 
 type RecordOf = Pick<RebuiltTask, 'key' | 'value' | 'headers' | 'recordAt' | 'ordered'>
 
-/** The record goes along with `twr.new` alone; one whose beginning is not in the topic any more has none. */
+/** The record goes along with the first event alone; one whose beginning is not in the topic any more has none. */
 function recordOf(event: TaskEvent, known: RebuiltTask | undefined): RecordOf {
-  if (event.type !== 'twr.new') {
+  if (event.rev !== 1) {
     const { key = null, value = null, headers = [], recordAt = null, ordered = false } = known ?? {}
     return { key, value, headers, recordAt, ordered }
   }

@@ -43,7 +43,7 @@ export async function replayRange(parts: ReplayParts, query: ReplayQuery): Promi
     matched += 1
     if (dryRun) continue
     const { delivery } = parts.handling.read(record)
-    const own = { ...delivery, messageId: `${delivery.messageId}~${replay}` }
+    const own = { ...delivery, expiresAt: null, messageId: `${delivery.messageId}~${replay}` }
     await parts.store.park(own, { kind: 'delay', due: { inMs: 0 } }, { expiresAt: null })
     enqueued += 1
     parts.parked()

@@ -157,6 +157,7 @@ export class Scheduler<T = unknown> {
       .add(() => this.#run.run(task))
       .catch(error => {
         this.#bug ??= { error }
+        this.#abandon.abort()
       })
       // There is room again, and the next of its key may be due.
       .finally(() => this.wake())

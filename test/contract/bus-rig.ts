@@ -95,6 +95,8 @@ export async function openRig(t: TestContext, under: BusUnderTest): Promise<Rig>
     topic,
     group,
     handled,
+    // A plain array, whatever a database's client gives.
+    deadLetters: async of => [...(await under.deadLetters(of))],
     becomes,
     subscribe: (answer = NEVER_CALLED, options = {}) =>
       under.bus.subscribe(optionsOf(group, topic, options), async (message, context) => {

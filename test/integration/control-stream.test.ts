@@ -251,7 +251,7 @@ test('the waiting room can be built again from its control topic', async t => {
     ...{ pool, database, group: GROUP, controlTopic: CONTROL },
     limits: { perKey: 1_000, perGroup: 1_000 },
   })
-  for (let n = 0; n < 40; n++) {
+  const park = async (n: number) => {
     const key = n % 8 === 0 ? null : Buffer.from(`k${n % 5}`)
     const record: SourceRecord = {
       topic: TOPIC,
@@ -271,6 +271,7 @@ test('the waiting room can be built again from its control topic', async t => {
       { expiresAt: n % 6 === 0 ? new Date(Date.now() + HOUR_MS) : null },
     )
   }
+  for (let n = 0; n < 40; n++) await park(n)
   assert.equal(await assertRebuilt(room), 40)
   for (let round = 0; round < 12; round++) {
     for (const [n, task] of (await store.claim({ limit: 4, leaseMs: LEASE_MS })).entries()) {
@@ -297,6 +298,10 @@ test('the waiting room can be built again from its control topic', async t => {
       await consume(controlRecord({ type: 'twr.command.remove', filter: { key: 'k2' }, ...BY }))
     }
   }
+  await park(80)
+  const rest = await store.claim({ limit: 50, leaseMs: LEASE_MS })
+  assert.ok(rest.length > 0)
+  for (const task of rest) await store.end(task, { kind: 'give_back', due: { inMs: HOUR_MS } })
   assert.ok((await assertRebuilt(room)) > 5)
 })
 

@@ -18,6 +18,12 @@ async function longerThanASession(): Promise<void> {
   await until(past, { deadlineMs: SESSION_MS + 5_000, what: 'a session is over' })
 }
 
+/** Long enough that whoever does not wait is ahead. */
+async function aWhile(): Promise<void> {
+  const begunMs = monotonicMs()
+  await until(() => monotonicMs() - begunMs > 500, { deadlineMs: 5_000, what: 'a while is over' })
+}
+
 async function deleteBelow(topic: string, offset: string): Promise<void> {
   const admin = openKafka().admin()
   await admin.connect()
@@ -121,6 +127,7 @@ test('T7: pausing a partition resumes those of a topic that was paused; the whol
   const of = (...partitions: number[]) => partitions.map(partition => ({ topic, partition }))
   source.setPaused(of(0, 1, 2))
   source.setPaused(of(1, 2))
+  source.setPaused([])
   source.setPaused(of(1))
   for (const partition of [0, 1, 2]) await sendNumbers(topic, 1, { partition })
   await sink.untilRecords(2)
@@ -166,9 +173,19 @@ test('T9: nobody is told before a rebalance; the sink is, and can still commit',
   await sendNumbers(topic, 5, { partition: 0 })
   const { source, sink } = await startSource(t, { topics: [topic], group })
   await sink.untilRecords(5)
-  sink.onRevoke = () => source.commit([{ topic, partition: 0, offset: 5n }])
-  await startSource(t, { topics: [topic], group })
+  const order: string[] = []
+  sink.onRevoke = async () => {
+    await aWhile()
+    await source.commit([{ topic, partition: 0, offset: 5n }])
+    order.push('committed')
+  }
+  const other = new RecordingSink()
+  other.onAssign = async () => {
+    order.push('assigned to the other')
+  }
+  await startSource(t, { topics: [topic], group }, other)
   assert.deepEqual(sink.revocations, ['rebalance'])
+  assert.deepEqual(order, ['committed', 'assigned to the other'])
   assert.deepEqual(await committed(group, topic), { 0: '5' })
 })
 
@@ -182,7 +199,10 @@ test('T10: commits during a stop are dropped, and a stop inside a handler never 
       settle()
     }
   })
-  sink.onRevoke = () => source.commit([{ topic, partition: 0, offset: 1n }])
+  sink.onRevoke = async () => {
+    await aWhile()
+    await source.commit([{ topic, partition: 0, offset: 1n }])
+  }
   await sendNumbers(topic, 1)
   const begunMs = monotonicMs()
   await stopped

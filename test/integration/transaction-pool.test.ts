@@ -453,14 +453,17 @@ test('a server that is not there is an error at once, and found again when it is
   const postgres = await startOwnPostgres(t)
   const pool = openPool(t, postgres.url, { statementTimeoutMs: 1_000 })
   await pool.transaction(tx => tx`create table effects (n int)`)
+  let stopped: Promise<void> | undefined
   const open = pool.transaction(async tx => {
     await tx`insert into effects values (1)`
-    await postgres.stop('immediate')
+    stopped = postgres.stop('immediate')
+    await stopped
     await tx`insert into effects values (2)`
   })
   await assert.rejects(open, isError('database', /broke in a transaction/, true))
   const failed = pool.transaction(tx => tx`select 1`)
   await assert.rejects(failed, isError('database', /./, true))
+  await stopped
   await postgres.start()
   await until(
     async () =>

@@ -8,7 +8,7 @@ import type { TopicPartition } from '../../src/consumer/record-source.ts'
 import { settingsOf } from '../../src/consumer/subscription-options.ts'
 import type { Log } from '../../src/telemetry/log.ts'
 import { cleanup } from './cleanup.ts'
-import { InMemoryDeliveryStore, NO_TX } from './in-memory-delivery-store.ts'
+import { InMemoryDeliveryStore } from './in-memory-delivery-store.ts'
 import { InMemorySource } from './in-memory-source.ts'
 import type { Scope } from './parts.ts'
 
@@ -115,7 +115,6 @@ export class EngineRig {
         ? new BatchHandling(batch.handler, parts)
         : new Handling({ ...parts, handler: recorded }),
       ...(batch ? { batchSize: batch.size } : {}),
-      transaction: work => work(NO_TX),
       gate: this.gate,
       holds: this.holds,
       emit: event => this.events.push(event),

@@ -37,14 +37,16 @@ export class InMemoryDeliveryStore implements DeliveryStore {
   async deliver(
     deliveries: readonly Delivery[],
     handle: (admitted: readonly Delivery[], tx: Tx) => Promise<void>,
+    { remember = true }: { readonly remember?: boolean } = {},
   ): Promise<Delivered[]> {
     const error = this.deliverErrors.shift()
     if (error) throw error
     this.delivered.push(deliveries.length)
     const claimed = new Set<string>()
     const outcomes = deliveries.map((delivery): Delivered => {
-      if (this.inbox.has(delivery.messageId) || claimed.has(delivery.messageId)) return 'duplicate'
-      claimed.add(delivery.messageId)
+      const known = this.inbox.has(delivery.messageId) || claimed.has(delivery.messageId)
+      if (remember && known) return 'duplicate'
+      if (remember) claimed.add(delivery.messageId)
       return delivery.ordered && this.waitingKeys.has(keyOf(delivery)) ? 'behind' : 'handled'
     })
     const admitted = deliveries.filter((_, index) => outcomes[index] === 'handled')

@@ -81,7 +81,6 @@ export async function startSubscription(
     store: new PostgresDeliveryStore({ ...room, limits: settings.limits }),
     handling,
     ...(batch ? { batchSize: batch.size } : {}),
-    transaction: (work, options) => pool.transaction(work, options),
     gate: dependencies,
     holds,
     emit,

@@ -2,7 +2,10 @@ import { type AddressInfo, connect, createServer } from 'node:net'
 import { cleanup } from './cleanup.ts'
 import type { Scope } from './parts.ts'
 
-/** A way to a server by which can be read what a client says, piece by piece as it was sent. */
+/** So slow that whatever the client has to say without an answer comes before it. */
+const ANSWER_DELAY_MS = 100
+
+/** A slow way to a server by which can be read what a client says, one piece for each round trip. */
 export interface TappedServer {
   readonly url: string
   /** As Latin-1. May be emptied. */
@@ -14,11 +17,20 @@ export async function tapServer(t: Scope, url: string): Promise<TappedServer> {
   const { hostname, port } = new URL(url)
   const server = createServer(client => {
     const upstream = connect(Number(port), hostname)
+    let answered = true
     client.on('data', data => {
-      said.push(data.toString('latin1'))
+      const before = answered ? '' : (said.pop() ?? '')
+      said.push(before + data.toString('latin1'))
+      answered = false
       upstream.write(data)
     })
-    upstream.pipe(client)
+    upstream.on('data', data => {
+      setTimeout(() => {
+        answered = true
+        client.write(data)
+      }, ANSWER_DELAY_MS)
+    })
+    upstream.on('close', () => client.destroy())
     client.on('close', () => upstream.destroy())
     for (const socket of [client, upstream]) socket.on('error', () => {})
   })

@@ -38,13 +38,20 @@ export class MutantTree {
     return times === 1 ? null : `its text stands ${times} times in ${file}`
   }
 
-  /** Breaks the copy, works, and mends it. @throws when the text does not stand there exactly once */
-  async with<T>(mutant: Mutant, work: () => Promise<T>): Promise<T> {
+  /** Changes the copy. @returns the file as it was @throws when the text does not stand there exactly once */
+  async edit(mutant: Mutant): Promise<string> {
     const stale = await this.staleness(mutant)
     if (stale !== null) throw new Error(`stale mutant "${mutant.name}": ${stale}`)
     const path = join(this.folder, mutant.file)
-    const sound = await readFile(path, 'utf8')
-    await writeFile(path, sound.split(mutant.find).join(mutant.replace))
+    const before = await readFile(path, 'utf8')
+    await writeFile(path, before.split(mutant.find).join(mutant.replace))
+    return before
+  }
+
+  /** Breaks the copy, works, and mends it. @throws as `edit` */
+  async with<T>(mutant: Mutant, work: () => Promise<T>): Promise<T> {
+    const path = join(this.folder, mutant.file)
+    const sound = await this.edit(mutant)
     try {
       return await work()
     } finally {

@@ -21,8 +21,8 @@ export type Rule =
   | 'bad_exit'
   | 'incomplete'
 
-export interface Violation {
-  readonly rule: Rule
+export interface Violation<R extends string = Rule> {
+  readonly rule: R
   readonly count: number
   /** The first few, for whoever looks for the cause. */
   readonly examples: readonly string[]
@@ -31,17 +31,17 @@ export interface Violation {
 const EXAMPLES_MAX = 8
 
 /** Counts what was found, and keeps a few of each kind to look at. */
-export class Violations {
-  readonly #found = new Map<Rule, { count: number; examples: string[] }>()
+export class Violations<R extends string = Rule> {
+  readonly #found = new Map<R, { count: number; examples: string[] }>()
 
-  add(rule: Rule, example: string): void {
+  add(rule: R, example: string): void {
     const found = this.#found.get(rule) ?? { count: 0, examples: [] }
     found.count++
     if (found.examples.length < EXAMPLES_MAX) found.examples.push(example)
     this.#found.set(rule, found)
   }
 
-  list(): Violation[] {
+  list(): Violation<R>[] {
     return [...this.#found].map(([rule, found]) => ({ rule, ...found }))
   }
 }

@@ -192,3 +192,26 @@ test('in careful reading a batch handler gets one message at a time', async t =>
   await soon('the commit', () => rig.committed === 'orders/0@10')
   assert.deepEqual(sizes, Array(10).fill(1))
 })
+
+test('with order by partition a message that fails holds the rest of its batch', async t => {
+  let failures = 2
+  const done: bigint[] = []
+  const rig = await batchRig(
+    t,
+    async messages => {
+      if (failures > 0 && messages.some(({ offset }) => offset === 3n)) {
+        if (messages.length === 1) failures--
+        throw new Error('not yet')
+      }
+      done.push(...messages.map(({ offset }) => offset))
+    },
+    { subscribe: { order: 'partition', retry: { baseMs: 1, maxMs: 5 } } },
+  )
+  await rig.source.deliver(records(8))
+  await soon('the commit', () => rig.committed === 'orders/0@8')
+  assert.deepEqual(
+    done,
+    records(8).map(({ offset }) => offset),
+  )
+  assert.deepEqual(rig.store.parked, [])
+})

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { DependencyDown } from '../../../src/consumer/outcome.ts'
 import { SluiceError } from '../../../src/errors.ts'
 import { EngineRig, Latch } from '../../support/engine-rig.ts'
 import { recordOf } from '../../support/in-memory-source.ts'
@@ -37,9 +38,12 @@ test('giving partitions up waits for what is in work, commits it, and begins not
 
 test('handlers that are still at work when the time is over are aborted and rolled back', async t => {
   const leave = new AbortController()
+  let aborted = false
   const rig = await EngineRig.joined(t, {
-    handler: async (_, { signal }) =>
-      await new Promise<void>(settle => signal.addEventListener('abort', () => settle())),
+    handler: async (_, { signal }) => {
+      await new Promise<void>(settle => signal.addEventListener('abort', () => settle()))
+      aborted = true
+    },
   })
   await rig.source.deliver([recordOf({ offset: 0 })])
   await soon('the work', () => rig.store.delivered.length === 1)
@@ -47,6 +51,7 @@ test('handlers that are still at work when the time is over are aborted and roll
   leave.abort()
   await revoked
   assert.deepEqual(rig.source.commits, [])
+  assert.equal(aborted, true)
   assert.deepEqual(rig.store.parked, [])
   assert.equal(rig.store.inbox.size, 0)
   assert.equal(rig.told('revoked')[0]?.drained, true)
@@ -140,12 +145,17 @@ test('a commit that failed is repeated, and offsets never go back', async t => {
 })
 
 test('after an offset out of range reading may go on further back', async t => {
-  const rig = await EngineRig.joined(t)
-  await rig.source.deliver([recordOf({ offset: 50, id: 'x' })])
+  const latch = new Latch()
+  const rig = await EngineRig.joined(t, {
+    handler: async ({ id }) => (id === 'y' ? await latch.opened : undefined),
+  })
+  await rig.source.deliver([recordOf({ offset: 50, id: 'x' }), recordOf({ offset: 51, id: 'y' })])
   await soon('the commit', () => rig.committed === 'orders/0@51')
-  rig.engine.outOfRange({ topic: 'orders', partition: 0 }, 51n)
+  rig.engine.outOfRange({ topic: 'orders', partition: 0 }, 52n)
   await rig.source.deliver([recordOf({ offset: 7 })])
   await soon('the commit', () => rig.committed === 'orders/0@8')
+  latch.open()
+  await soon('the old one', () => rig.handled.length === 3)
   assert.equal(rig.told('out_of_range').length, 1)
 })
 
@@ -308,4 +318,52 @@ test('careful reading does not take a record that is tried again for one that ki
   await soon('the commit', () => rig.committed === 'orders/0@1')
   assert.deepEqual(rig.store.attempted, [0n])
   assert.deepEqual(rig.handled, ['m0-0'])
+})
+
+test('a record that is read twice within an assignment is handled and counted once', async t => {
+  const rig = await EngineRig.joined(t)
+  await rig.source.deliver([recordOf({ offset: 0 }), recordOf({ offset: 1 })])
+  await rig.source.deliver([recordOf({ offset: 1 }), recordOf({ offset: 2 })])
+  await soon('the commit', () => rig.committed === 'orders/0@3')
+  assert.equal(rig.told('delivered').length, 3)
+})
+
+test('after a failure nothing is begun for a moment, even if the breaker stays closed', async t => {
+  const begun: number[] = []
+  const rig = await EngineRig.joined(t, {
+    handler: async () => {
+      begun.push(performance.now())
+      if (begun.length < 3) throw new DependencyDown('mail')
+    },
+  })
+  rig.gate.onFailure = 'all'
+  await rig.source.deliver([recordOf({ offset: 0 })])
+  await soon('the end', () => rig.handled.length === 1)
+  const [first, second, third] = begun as [number, number, number]
+  assert.ok(second - first > 80 && third - second > 80, begun.join())
+})
+
+test('a partition whose messages go behind others pauses when the waiting room is full', async t => {
+  const rig = await EngineRig.joined(t, { subscribe: { concurrency: 1 } })
+  rig.store.waitingKeys.add('orders/a')
+  rig.store.isFull = true
+  await rig.source.deliver([recordOf({ offset: 0, key: 'a' }), recordOf({ offset: 1, key: 'b' })])
+  await soon('the pause', () => rig.told('paused').at(-1)?.because[0] === 'full')
+  assert.deepEqual(rig.handled, [])
+})
+
+test('a full queue is read again only when half of it is done', async t => {
+  const latches = Array.from({ length: 10 }, () => new Latch())
+  const rig = await EngineRig.joined(t, {
+    limits: { queueRecordsMax: 10 },
+    subscribe: { concurrency: 20 },
+    handler: async ({ offset }) => await latches[Number(offset)]?.opened,
+  })
+  await rig.source.deliver(Array.from({ length: 10 }, (_, offset) => recordOf({ offset })))
+  for (const latch of latches.slice(0, 4)) latch.open()
+  await soon('four', () => rig.committed === 'orders/0@4')
+  assert.deepEqual(rig.source.paused, [['orders/0']])
+  latches[4]?.open()
+  await soon('the end of the pause', () => rig.source.paused.length === 2)
+  for (const latch of latches) latch.open()
 })

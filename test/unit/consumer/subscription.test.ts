@@ -17,8 +17,10 @@ function rigOf(t: TestContext, options: RigOptions = {}) {
       steps.push('scheduler started')
       if (this.startError) throw this.startError
     },
+    stopping: async () => {},
     async stop(timeoutMs: number) {
       steps.push(`scheduler stopped within ${timeoutMs}`)
+      await this.stopping()
       if (this.stopError) throw this.stopError
     },
     wake() {},
@@ -76,6 +78,22 @@ test('stopping lets what is in work end, begins nothing else, and closes at last
   assert.equal(rig.committed, 'orders/0@1')
   assert.deepEqual(steps, ['scheduler started', 'scheduler stopped within 5000', 'closed'])
   assert.equal(rig.told('revoked')[0]?.why, 'stop')
+})
+
+test('nothing new begins once it is stopping, whatever takes its time', async t => {
+  const latch = new Latch()
+  const { rig, scheduler, start } = rigOf(t)
+  const subscription = await start()
+  await rig.source.join()
+  // A source that is slow to drain goes on delivering.
+  rig.source.stop = async () => await latch.opened
+  scheduler.stopping = async () => {
+    await rig.source.deliver([recordOf({ offset: 0 })])
+    await new Promise(settle => setImmediate(settle))
+    latch.open()
+  }
+  await subscription.stop()
+  assert.deepEqual(rig.handled, [])
 })
 
 test('a stop whose time is over aborts the handlers', async t => {

@@ -1,6 +1,7 @@
 import { openDatabase } from '../src/demo/database.ts'
 import type { Sql } from '../src/demo/shop-schema.ts'
 import { startParts } from '../src/embedded/parts.ts'
+import type { Queries } from '../src/operator/outbox-access.ts'
 import { Database } from '../src/postgres/database.ts'
 import { openTransactionPool, type TransactionPool } from '../src/postgres/transaction-pool.ts'
 import { holdKey, holdReading } from '../src/waiting-room/key-holds.ts'
@@ -96,12 +97,19 @@ const PHASES: readonly (readonly [string, (sql: Sql) => Promise<unknown>])[] = [
       const scope = { group: GROUP, controlTopic: null }
       for (let n = 0; n < KEYS_HELD; n++) {
         const target = { topic: TOPICS[n % 2] as string, key: keyOf(n) }
-        await sql.begin(tx => holdKey(tx, scope, target, HOLD))
+        await inTransaction(sql, tx => holdKey(tx, scope, target, HOLD))
       }
     },
   ],
-  ['topic held', sql => sql.begin(tx => holdReading(tx, GROUP, { topic: TOPICS[0] }, HOLD))],
+  [
+    'topic held',
+    sql => inTransaction(sql, tx => holdReading(tx, GROUP, { topic: TOPICS[0] }, HOLD)),
+  ],
 ]
+
+function inTransaction(sql: Sql, work: (tx: Queries) => Promise<unknown>): Promise<unknown> {
+  return sql.begin(tx => work(tx as unknown as Queries))
+}
 
 function storesOf(database: Database, pool: TransactionPool): Stores {
   const common = { database, pool, group: GROUP, controlTopic: null }

@@ -88,7 +88,7 @@ export async function startSubscription(
     listenerFailed: () => {},
     limits: { commitEveryMs: 50 },
   })
-  const controls = new GroupControls({ pool, group, controlTopic: null, changed: () => {} })
+  const controls = new GroupControls({ pool, group, controlTopic: null, changed: async () => {} })
   const subscription = await KafkaSubscription.start({
     group,
     source,

@@ -30,7 +30,10 @@ CREATE TABLE waiting_room.keys (
   held_until  timestamptz,
   held_reason text,
   PRIMARY KEY (group_id, topic, key)
-);
+)
+-- Rooms are empty one moment and full the next. A plan that was made while the file had no pages reads the whole table,
+-- and is kept until the table is analyzed; so the file keeps what it has.
+WITH (vacuum_truncate = off);
 -- For operators: the few that are held.
 CREATE INDEX keys_held ON waiting_room.keys (group_id) WHERE held_until IS NOT NULL;
 COMMENT ON TABLE waiting_room.keys IS 'Keys whose records wait: later ones queue behind';
@@ -70,7 +73,7 @@ CREATE TABLE waiting_room.tasks (
   created_at   timestamptz NOT NULL DEFAULT now(),
   changed_at   timestamptz NOT NULL DEFAULT now(),
   UNIQUE (group_id, message_id)
-);
+) WITH (vacuum_truncate = off);
 -- What is due, earliest first.
 CREATE INDEX tasks_due ON waiting_room.tasks (group_id, due_at) WHERE state = 'waiting';
 -- The same of one partition, for when others are held.

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, type TestContext, test } from 'node:test'
+import { after, before, describe, type TestContext, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import type * as Kit from '../../src/consumer/index.ts'
 import { packageRoot } from '../../src/internal/package-root.ts'
@@ -47,37 +47,44 @@ const THROWS_EACH = 4
 /** Two that look like chance, and two with the record announced. */
 const DEATHS_OF_A_KILLER = 4
 
-async function shortWaits(t: TestContext): Promise<MutantTree> {
-  const tree = await treeOfShortWaits(packageRoot())
-  cleanup(t, () => tree.remove())
-  return tree
-}
-
 async function database(t: TestContext) {
   const opened = await createDatabase(t)
   await applyConsumerSchema(opened.sql)
   return opened
 }
 
-/** Messages of one partition. */
-function messages(acts: readonly Act[], first = 0) {
+/** Messages of one partition, and of so many keys. */
+function messages(acts: readonly Act[], { first = 0, keys = 2 } = {}) {
   return acts.map((act, index) => {
     const n = first + index
     const headers = { event_id: randomUUID(), event_type: 'Numbered' }
-    return { key: `k${n % 2}`, value: JSON.stringify({ n, act, amount: 0 }), headers }
+    return { key: `k${n % keys}`, value: JSON.stringify({ n, act, amount: 0 }), headers }
   })
 }
 
 const plain = (count: number): Act[] => Array(count).fill('plain')
 
 describe('the consumer kit under faults', { concurrency: true }, () => {
+  let tree: MutantTree
+
+  before(async () => {
+    tree = await treeOfShortWaits(packageRoot())
+  })
+  after(() => tree.remove())
+
   test('a short campaign of overlapping faults: each effect once, in order, and nothing left behind', async t => {
     const folder = await mkdtemp(join(tmpdir(), 'sluice-consumers-'))
     cleanup(t, () => rm(folder, { recursive: true, force: true }))
-    const tree = await shortWaits(t)
     const history = await runConsumerCampaign(await startParts(t, 1), {
       ...{ root: tree.folder, folder: join(folder, 'logs'), seed: 3, durationMs: 14_000 },
-      ...{ members: [1, 2], faults: FAULTS, faultEveryMs: 1_700, recordsPerSecond: 30, keys: 20 },
+      ...{
+        members: [1, 2],
+        inBatches: true,
+        faults: FAULTS,
+        faultEveryMs: 1_700,
+        recordsPerSecond: 30,
+        keys: 20,
+      },
       ...{ spice: SPICE, attemptsMax: 6, drainDeadlineMs: 40_000 },
       onProgress: text => t.diagnostic(text),
     })
@@ -92,7 +99,6 @@ describe('the consumer kit under faults', { concurrency: true }, () => {
   test('a pause of many sessions: no rejoin, no call, and then it goes on at once', async t => {
     const { url } = await database(t)
     const topic = await createTopic(t, { partitions: 3 })
-    const tree = await shortWaits(t)
     const { createBus, jsonCodec } = (await import(
       pathToFileURL(join(tree.folder, 'src/consumer/index.ts')).href
     )) as typeof Kit
@@ -139,7 +145,7 @@ describe('the consumer kit under faults', { concurrency: true }, () => {
     assert.ok(mail.probes > 10, `${mail.probes} probes`)
     assert.equal(subscription.state, 'paused')
     mail.isUp = true
-    await send(topic, messages(plain(20), 20))
+    await send(topic, messages(plain(20), { first: 20 }))
     await until(() => calls.length >= begun + 40, { deadlineMs: 10_000, what: 'all are handled' })
     const resumedMs = (calls[begun] ?? Number.POSITIVE_INFINITY) - mail.upMs
     t.diagnostic(`went on ${Math.round(resumedMs)} ms after the probe`)
@@ -169,7 +175,7 @@ describe('the consumer kit under faults', { concurrency: true }, () => {
         handled++
       },
     )
-    await send(topic, messages(plain(THROWS / THROWS_EACH)))
+    await send(topic, messages(plain(THROWS / THROWS_EACH), { keys: 50 }))
     await until(() => handled === THROWS / THROWS_EACH, {
       deadlineMs: DEADLINE_MS,
       what: 'all are handled',
@@ -190,7 +196,7 @@ describe('the consumer kit under faults', { concurrency: true }, () => {
     const history = new ConsumerHistory()
     const crew = new Crew({
       spec: {
-        ...{ root: (await shortWaits(t)).folder, group: topic, topics: [topic], troubled: false },
+        ...{ root: tree.folder, group: topic, topics: [topic], troubled: false, inBatches: false },
         ...{ databaseUrl: url, brokers: kafkaBrokers(), controlTopic: control ?? '' },
         ...{ deadLetterTopic: dead ?? '', effectsTopic: effects ?? '', attemptsMax: 6 },
         mailDownFile: join(folder, 'mail-is-down'),
@@ -198,16 +204,16 @@ describe('the consumer kit under faults', { concurrency: true }, () => {
       ...{ members: 1, folder, history },
     })
     cleanup(t, () => crew.kill())
-    await send(topic, messages(['plain', 'plain', 'killer', 'plain', 'plain']))
+    await send(topic, messages(['killer', ...plain(4)]))
     const isHeld = async () => {
       if (crew.running.length === 0) crew.restart(0)
       const rows = await sql`select reason from waiting_room.tasks where state = 'held'`
       return rows[0]?.reason === 'killed its process'
     }
     await until(isHeld, { deadlineMs: DEADLINE_MS, what: 'it is held' })
-    // The one of its own key waits behind it.
+    // Those of its own key wait behind it.
     const others = async () =>
-      (await sql`select n from chaos.effects order by n`).map(({ n }) => n).join() === '0,1,3'
+      (await sql`select n from chaos.effects order by n`).map(({ n }) => n).join() === '1,3'
     await until(others, { deadlineMs: 10_000, what: 'the others are handled' })
     assert.equal(history.all('member_exited').length, DEATHS_OF_A_KILLER)
   })

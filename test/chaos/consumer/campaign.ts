@@ -1,11 +1,11 @@
 import { execFileSync } from 'node:child_process'
 import { rm } from 'node:fs/promises'
-import { openKafka } from '../../../src/demo/kafka.ts'
+import { disconnect, openKafka } from '../../../src/demo/kafka.ts'
 import { pause } from '../../../src/internal/pause.ts'
 import { until } from '../../support/until.ts'
 import { Fleet } from '../campaign/fleet.ts'
 import { Nemesis, planFaultsOf } from '../campaign/nemesis.ts'
-import type { Parts } from '../campaign/stage.ts'
+import { connect, type Parts } from '../campaign/stage.ts'
 import { collect } from './collecting.ts'
 import { Crew } from './crew.ts'
 import type { ConsumerField } from './fault-field.ts'
@@ -28,6 +28,8 @@ export interface ConsumerCampaignOptions {
   readonly durationMs: number
   /** Of the healthy and of the troubled group. */
   readonly members: readonly [number, number]
+  /** How the healthy group handles its messages. */
+  readonly inBatches: boolean
   readonly faults: readonly string[]
   readonly faultEveryMs: number
   readonly recordsPerSecond: number
@@ -115,7 +117,7 @@ function relayOf(
 
 function crewOf(
   stage: ConsumerStage,
-  { root, members, folder, attemptsMax }: ConsumerCampaignOptions,
+  { root, members, folder, attemptsMax, inBatches }: ConsumerCampaignOptions,
   { index, history }: { index: number; history: ConsumerHistory },
 ): Crew {
   const { url, cluster, controlTopic, deadLetterTopic, effectsTopic, mailDownFile } = stage
@@ -125,6 +127,7 @@ function crewOf(
       group: stage.groups[index] ?? '',
       topics: Object.keys(stage.topics),
       troubled: index === 1,
+      inBatches: inBatches && index === 0,
       databaseUrl: url,
       brokers: cluster.brokers,
     },
@@ -162,10 +165,12 @@ async function drain(
   const startedMs = performance.now()
   const admin = kafka.admin()
   await admin.connect()
+  // As when the tables are read: connections that no fault has touched.
+  const sql = connect(stage.directUrl)
   let left = ''
   try {
     const empty = async () => {
-      left = await leftOf(stage, admin)
+      left = await leftOf({ ...stage, sql }, admin)
       return left === ''
     }
     const drained = await until(empty, { deadlineMs, what: 'all is handled' }).then(
@@ -175,7 +180,8 @@ async function drain(
     const drainMs = Math.round(performance.now() - startedMs)
     history.tell({ kind: 'rested', atMs: Date.now(), drained, drainMs, left })
   } finally {
-    await admin.disconnect()
+    await disconnect(admin)
+    await sql.end({ timeout: 1 })
   }
 }
 

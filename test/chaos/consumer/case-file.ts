@@ -25,7 +25,7 @@ export class CaseFile {
   readonly messages = new Map<string, ProducedRecord>()
   readonly runs: readonly KnownRun[]
   readonly #records = new Map<string, number>()
-  readonly #faults: readonly { readonly fromMs: number; readonly toMs: number }[]
+  readonly #faults: ReturnType<typeof faultsOf>
 
   constructor(history: ConsumerHistory) {
     const [campaign] = history.all('campaign')
@@ -62,10 +62,11 @@ export class CaseFile {
     return (this.#records.get(messageId) ?? 0) > 1 && !this.messages.get(messageId)?.ordered
   }
 
-  /** Faults that may have had effects within this time. */
-  disturbances(fromMs: number, toMs: number): number {
-    return this.#faults.filter(fault => fault.fromMs <= toMs && fault.toMs + SETTLE_MS >= fromMs)
-      .length
+  /** Faults, of those kinds, that may have had effects within this time. */
+  disturbances(fromMs: number, toMs: number, kinds = /./): number {
+    return this.#faults.filter(
+      fault => fault.fromMs <= toMs && fault.toMs + SETTLE_MS >= fromMs && kinds.test(fault.kind),
+    ).length
   }
 }
 
@@ -86,5 +87,7 @@ function faultsOf(history: ConsumerHistory) {
   return history
     .all('fault_started')
     .filter(({ fault }) => !HARMLESS.has(fault))
-    .map(({ id, atMs }) => ({ fromMs: atMs, toMs: ends.get(id) ?? Number.POSITIVE_INFINITY }))
+    .map(({ id, fault: kind, atMs: fromMs }) => {
+      return { kind, fromMs, toMs: ends.get(id) ?? Number.POSITIVE_INFINITY }
+    })
 }

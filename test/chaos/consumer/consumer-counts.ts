@@ -17,6 +17,8 @@ export interface ConsumerCounts {
   readonly told: Readonly<Record<string, number>>
   readonly looks: { readonly offsets: number; readonly rooms: number }
   readonly drainMs: number | null
+  /** How long after its time a delayed message that waits for no other took effect, where no fault was on. */
+  readonly lateMs: readonly number[]
   /** From the end of an outage, with no other fault on, to the next call of a handler; by fault. */
   readonly recoveryMs: Readonly<Record<string, readonly number[]>>
 }
@@ -42,8 +44,21 @@ export function countsOf(file: CaseFile): ConsumerCounts {
     told: tally(told),
     looks: { offsets: looked?.offsets ?? 0, rooms: looked?.rooms ?? 0 },
     drainMs: rested?.drained ? rested.drainMs : null,
+    lateMs: delays(file),
     recoveryMs: recoveries(file),
   }
+}
+
+function delays(file: CaseFile): number[] {
+  const late: number[] = []
+  for (const { messageId, startedAtMs, attempt } of file.history.all('effect')) {
+    const record = file.messages.get(messageId)
+    if (!record || record.ordered || record.delayUntilMs === null || attempt > 1) continue
+    if (record.delayUntilMs < record.timestampMs) continue
+    if (file.disturbances(record.timestampMs, startedAtMs) > 0) continue
+    late.push(Math.round(startedAtMs - record.delayUntilMs))
+  }
+  return late.sort((a, b) => a - b)
 }
 
 function recoveries({ history, runs }: CaseFile): Record<string, number[]> {

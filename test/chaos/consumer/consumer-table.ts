@@ -12,6 +12,7 @@ export function consumerTable({ counts, violations, passed }: ConsumerVerdict): 
     ['looks at offsets, rooms', `${looks.offsets}, ${looks.rooms}`],
     ['told', listed(counts.told)],
     ['faults', listed(counts.faults)],
+    ['late after a delay', spread(counts.lateMs)],
     ['drained after', drainMs === null ? 'never' : `${drainMs} ms`],
     ...Object.entries(counts.recoveryMs).map(([fault, times]): [string, string] => [
       `recovery: ${fault}`,
@@ -29,4 +30,10 @@ export function consumerTable({ counts, violations, passed }: ConsumerVerdict): 
 function listed(counts: Readonly<Record<string, number>>): string {
   const entries = Object.entries(counts)
   return entries.length === 0 ? 'none' : entries.map(([name, n]) => `${name} ${n}`).join(', ')
+}
+
+function spread(times: readonly number[]): string {
+  if (times.length === 0) return 'none'
+  const median = times[Math.floor(times.length / 2)]
+  return `${times.length} times, p50 ${median} ms, at most ${times.at(-1)} ms`
 }

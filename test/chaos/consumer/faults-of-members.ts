@@ -136,7 +136,7 @@ const mailDown: ConsumerFault = {
 const held: ConsumerFault = {
   name: 'group_held',
   resource: () => 'hold',
-  leases: [1, 2.5],
+  leases: [1.6, 3.2],
   strike: async ({ troubled, history }, { which }) => {
     const member = troubled.at(which)
     if (!member || member.frozen) return null

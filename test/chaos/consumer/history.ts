@@ -66,7 +66,8 @@ export interface RunBegan extends At {
   readonly topic: string
   readonly partition: number
   readonly offset: string
-  readonly attempt: number
+  /** Null: in a batch, whose handler is not told. */
+  readonly attempt: number | null
 }
 
 export type Decision =

@@ -56,6 +56,8 @@ async function run(settings: ConsumerChaosSettings): Promise<ConsumerHistory> {
       ...{ folder, seed, members, faults, faultEveryMs, recordsPerSecond },
       root: tree?.folder ?? root,
       durationMs: minutes * 60_000,
+      // Both ways get their turn.
+      inBatches: seed % 2 === 0,
       keys: KEYS,
       spice: SPICE,
       attemptsMax: ATTEMPTS_MAX,

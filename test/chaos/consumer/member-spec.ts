@@ -7,6 +7,8 @@ export interface MemberSpec {
   readonly topics: readonly string[]
   /** Fails, holds, is slow and needs the dependency. */
   readonly troubled: boolean
+  /** Handles many messages in one transaction; for a group without troubles. */
+  readonly inBatches: boolean
   readonly databaseUrl: string
   readonly brokers: readonly string[]
   readonly controlTopic: string

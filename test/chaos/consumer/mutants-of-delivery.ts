@@ -38,8 +38,10 @@ export const mutantsOfDelivery: readonly ConsumerMutant[] = [
     name: 'who comes behind does not lock the key',
     scenario: 'crowded',
     file: STATEMENTS,
-    find: 'order by k.topic, k.key\n    for update of k`',
-    replace: 'order by k.topic, k.key`',
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: a text of the sources
+    find: "decode(${key}::text, 'hex')\n    for update of k`",
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: a text of the sources
+    replace: "decode(${key}::text, 'hex')`",
   },
   {
     name: 'a delay is not looked at',
@@ -103,5 +105,12 @@ export const mutantsOfDelivery: readonly ConsumerMutant[] = [
     file: 'src/postgres/transaction.ts',
     find: 'await this.#rollback()',
     replace: "await this.#connection.run('commit').catch(() => {})",
+  },
+  {
+    name: 'the halves of a batch that failed are not tried',
+    scenario: 'batches',
+    file: 'src/consumer/batch-path.ts',
+    find: 'else pile.push(part.slice(part.length >> 1), part.slice(0, part.length >> 1))',
+    replace: 'else finish(part.map(({ queued }) => queued))',
   },
 ]

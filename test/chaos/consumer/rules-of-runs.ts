@@ -9,6 +9,8 @@ const HOLD_GRACE_MS = 3_000
 /** Claims that one fault can waste of one task. */
 const CLAIMS_PER_FAULT = 2
 
+const CUTTING_OFF = /frozen|black_hole|slow/
+
 /** Decisions that count as an attempt. */
 const SPENDING = new Set<Decision>(['retry', 'retry_at', 'hold', 'bug', 'bad'])
 
@@ -28,9 +30,10 @@ export function judgeRuns(file: CaseFile, findings: Findings): void {
 /** Once a record of a key was begun, no earlier one is begun any more. */
 function judgeOvertaking(file: CaseFile, runs: readonly KnownRun[], findings: Findings): void {
   const furthest = new Map<string, { offset: number; atMs: number }>()
-  for (const { messageId, atMs, group } of runs) {
+  for (const { messageId, atMs, group, attempt } of runs) {
     const record = file.messages.get(messageId)
-    if (!record?.ordered) continue
+    // A batch that failed is begun again in parts.
+    if (!record?.ordered || attempt === null) continue
     const { topic, key, offset } = record
     const name = `${topic}/${key}`
     const before = furthest.get(name)
@@ -49,6 +52,7 @@ function judgeAttempts(file: CaseFile, runs: readonly KnownRun[], findings: Find
   let unclear = 0
   let held = false
   for (const { attempt, atMs, end, group, messageId } of runs) {
+    if (attempt === null) return
     const faults = file.disturbances((runs[0] as KnownRun).atMs, atMs)
     const most = 1 + spent + unclear + CLAIMS_PER_FAULT * faults
     const what = `${group} ${messageId}: ${attempt} after ${spent} failures`
@@ -73,8 +77,8 @@ function judgeTimes(file: CaseFile, runs: readonly KnownRun[], findings: Finding
     const until = file.messages.get(messageId)?.delayUntilMs ?? 0
     if (atMs + CLOCK_MS < until) findings.add('early', `${group} ${messageId}: ${until - atMs} ms`)
     // With the same attempt it is the same claim again: what was asked for could not be stored.
-    const again = asked?.end?.againAtMs ?? 0
-    if (asked && attempt > asked.attempt && atMs + CLOCK_MS < again) {
+    const again = file.isRacing(messageId) ? 0 : (asked?.end?.againAtMs ?? 0)
+    if (asked && Number(attempt) > Number(asked.attempt) && atMs + CLOCK_MS < again) {
       findings.add(
         'early',
         `${group} ${messageId}: ${again - atMs} ms before it asked to come again`,
@@ -88,10 +92,14 @@ function judgeTimes(file: CaseFile, runs: readonly KnownRun[], findings: Finding
 function judgeHolds(file: CaseFile, findings: Findings): void {
   for (const { group, fromMs, toMs } of file.history.all('group_held')) {
     const sinceMs = fromMs + HOLD_GRACE_MS
-    if (sinceMs >= toMs || file.disturbances(fromMs, toMs) > 0) continue
+    if (sinceMs >= toMs) continue
     const within = file.runs.filter(({ atMs }) => atMs > sinceMs && atMs < toMs)
     const own = within.filter(run => run.group === group)
-    if (own.length > 0) findings.add('ran_while_held', `${group}: ${own.length} runs`)
+    // It outlives rebalances, deaths and restarts, of whatever; but who is cut off does not hear of it.
+    if (own.length > 0 && !file.disturbances(fromMs, toMs, CUTTING_OFF)) {
+      findings.add('ran_while_held', `${group}: ${own.length} runs`)
+    }
+    if (file.disturbances(fromMs, toMs) > 0) continue
     const isProducing = file.history
       .all('record')
       .some(({ timestampMs }) => timestampMs > sinceMs && timestampMs < toMs - 1_000)

@@ -7,6 +7,7 @@ export type ConsumerScenario = Pick<
   | 'seed'
   | 'durationMs'
   | 'members'
+  | 'inBatches'
   | 'faults'
   | 'faultEveryMs'
   | 'recordsPerSecond'
@@ -32,6 +33,7 @@ const calm: ConsumerScenario = {
   seed: 7,
   durationMs: 6_000,
   members: [1, 2],
+  inBatches: false,
   faults: [],
   faultEveryMs: 1_000,
   recordsPerSecond: 50,
@@ -43,13 +45,16 @@ const calm: ConsumerScenario = {
 export const consumerScenarios = {
   /** Every kind of message, no fault at all: whatever is wrong then is wrong always. */
   calm,
-  /** Two keys whose records wait most of the time: parkers and finishers meet all the while. */
+  /** As `calm`, the healthy group with many messages in one transaction. */
+  batches: { ...calm, inBatches: true },
+  /** Keys that begin and end to wait all the while, on a slow way to the database: parkers and finishers meet. */
   crowded: {
     ...calm,
-    keys: 2,
-    durationMs: 10_000,
-    recordsPerSecond: 60,
-    spice: { ...HOT, acts: { flaky: 300 }, delayed: 0, keyless: 0 },
+    keys: 12,
+    durationMs: 12_000,
+    faults: ['postgres_slow'],
+    faultEveryMs: 1_500,
+    spice: { ...HOT, acts: { flaky: 250 }, delayed: 0, keyless: 0, unordered: 0 },
   },
   /** Something that messages need is there and not there; nothing is spent by it. */
   dependency: { ...calm, durationMs: 9_000, faults: ['mail_down'], faultEveryMs: 2_000 },

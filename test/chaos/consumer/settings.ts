@@ -31,7 +31,6 @@ export function parseSettings(args: readonly string[]): ConsumerChaosSettings {
   const { values } = parseArgs({
     args: [...args],
     options: {
-      consumer: { type: 'boolean' },
       minutes: { type: 'string', default: '1' },
       seed: { type: 'string', default: String(Date.now() % 1_000_000) },
       members: { type: 'string', default: '2,3' },

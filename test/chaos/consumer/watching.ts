@@ -1,6 +1,7 @@
 import type { Kafka } from 'kafkajs'
 import type postgres from 'postgres'
 import { disconnect } from '../../../src/demo/kafka.ts'
+import { withDeadline } from '../../../src/internal/deadline.ts'
 import { pause } from '../../../src/internal/pause.ts'
 import { connect } from '../campaign/stage.ts'
 import { type GroupOffset, groupOffsets } from './group-offsets.ts'
@@ -10,6 +11,8 @@ import { brokenKeys } from './room-look.ts'
 import type { ConsumerStage } from './stage.ts'
 
 const EVERY_MS = 400
+/** postgres.js 3.4.9 may never answer what was asked when the server went down. */
+const ANSWER_MS = 15_000
 
 export interface WatchingParts {
   readonly stage: ConsumerStage
@@ -51,7 +54,7 @@ export class Watching {
         await admin.connect()
         for (const group of stage.groups) {
           const offsets = await groupOffsets(admin, group, Object.keys(stage.topics))
-          for (const offset of offsets) await this.#look(group, offset)
+          for (const offset of offsets) await answered(this.#look(group, offset))
         }
         this.#offsets++
       } catch {
@@ -75,7 +78,7 @@ export class Watching {
       if (id !== undefined) ids.push(id)
     }
     const missing = await this.#sql<{ id: string }[]>`
-      select d.id from unnest(${ids}::text[]) as d (id)
+      select d.id from json_array_elements_text(${JSON.stringify(ids)}::text::json) as d (id)
       where not exists (
         select from waiting_room.inbox i where i.group_id = ${group} and i.message_id = d.id
       )`
@@ -89,7 +92,8 @@ export class Watching {
     const { history, stage } = this.#parts
     while (!this.#stop.signal.aborted) {
       try {
-        for (const { group_id: group, what } of await brokenKeys(this.#sql, stage.name)) {
+        const broken = await answered(brokenKeys(this.#sql, stage.name))
+        for (const { group_id: group, what } of broken) {
           history.tell({ kind: 'room_broken', atMs: Date.now(), group, what })
         }
         this.#rooms++
@@ -99,4 +103,8 @@ export class Watching {
       await pause(EVERY_MS, this.#stop.signal)
     }
   }
+}
+
+function answered<T>(asked: Promise<T>): Promise<T> {
+  return withDeadline(asked, ANSWER_MS, () => new Error('the database does not answer'))
 }

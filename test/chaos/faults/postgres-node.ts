@@ -178,6 +178,8 @@ export class PostgresNode {
     const sql = postgres(this.url, {
       max: 1,
       connect_timeout: 5,
+      // As in a campaign's stage: the server may go down while they are fetched, which nobody would hear.
+      fetch_types: false,
       onnotice: () => {},
       connection: { application_name: 'sluice faults' },
     })

@@ -32,7 +32,9 @@ export interface KafkajsOffsets {
 export interface KafkajsBroker {
   readonly nodeId: number
   fetch(request: FetchRequest): Promise<{ readonly responses: readonly unknown[] }>
-  joinGroup(request: unknown): Promise<{ readonly generationId: number; readonly memberId: string }>
+  joinGroup(
+    request: JoinRequest,
+  ): Promise<{ readonly generationId: number; readonly memberId: string }>
   heartbeat(request: GenerationRequest): Promise<unknown>
   offsetCommit(
     request: GenerationRequest & { readonly topics: readonly KafkajsOffsets[] },
@@ -50,6 +52,11 @@ export interface KafkajsBroker {
       readonly partitionMetadata: readonly { readonly partitionId: number }[]
     }[]
   }>
+}
+
+interface JoinRequest {
+  /** '': the group does not know it yet. */
+  readonly memberId: string
 }
 
 interface GenerationRequest {
@@ -88,7 +95,13 @@ export interface Membership {
   readonly memberId: string
 }
 
+/** By what id the group knows the member, from one client to the next; null: by none. */
+export interface MemberIdentity {
+  memberId: string | null
+}
+
 export interface ClusterHooks {
+  readonly identity: MemberIdentity
   /** Aborted when the client is closed. */
   readonly closed: AbortSignal
   /** Awaited before each JoinGroup; a rejection crashes the consumer. */
@@ -147,8 +160,9 @@ function hookBroker(broker: KafkajsBroker, cluster: KafkajsCluster, hooks: Clust
   }
   const joinGroup = broker.joinGroup.bind(broker)
   broker.joinGroup = async request => {
-    const joined = await joinGroup(request)
+    const joined = await joinedAgain(request, joinGroup, hooks.identity)
     const { generationId, memberId } = joined
+    hooks.identity.memberId = memberId
     hooks.membership({ coordinator: broker, generationId, memberId })
     return joined
   }
@@ -157,6 +171,26 @@ function hookBroker(broker: KafkajsBroker, cluster: KafkajsCluster, hooks: Clust
   const offsetCommit = broker.offsetCommit.bind(broker)
   broker.offsetCommit = request =>
     offsetCommit(request).catch(error => refuse(error, request, hooks))
+}
+
+/**
+ * A fresh client joins as the member that its predecessor was. As a new one, it and the whole group would wait until
+ * the session of the old one is over: half a minute after each broker that was away for a second.
+ */
+async function joinedAgain(
+  request: JoinRequest,
+  joinGroup: KafkajsBroker['joinGroup'],
+  identity: MemberIdentity,
+) {
+  const { memberId } = identity
+  if (request.memberId !== '' || memberId === null) return joinGroup(request)
+  try {
+    return await joinGroup({ ...request, memberId })
+  } catch (error) {
+    if ((error as { type?: unknown }).type !== 'UNKNOWN_MEMBER_ID') throw error
+    identity.memberId = null
+    return joinGroup(request)
+  }
 }
 
 async function refresh(cluster: KafkajsCluster, closed: AbortSignal): Promise<true> {

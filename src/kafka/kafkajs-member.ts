@@ -7,7 +7,7 @@
  * outside of that, or begin elsewhere than where reading stands, are dropped.
  */
 import type { Consumer, Kafka } from 'kafkajs'
-import type { CommitOffset, RecordSink, TopicPartition } from '../consumer/record-source.ts'
+import type { CommitOffset, TopicPartition } from '../consumer/record-source.ts'
 import { withDeadline } from '../internal/deadline.ts'
 import { monotonicMs } from '../internal/monotonic.ts'
 import { pause } from '../internal/pause.ts'
@@ -15,9 +15,9 @@ import { Assignment } from './kafkajs-assignment.ts'
 import { hookCluster, type KafkajsCluster, type Membership } from './kafkajs-cluster.ts'
 import { KafkajsCommits } from './kafkajs-commits.ts'
 import { openConsumer } from './kafkajs-consumer.ts'
+import type { MemberContext } from './kafkajs-member-context.ts'
 import { edgeOffsets, partitionKey, settlePositions } from './kafkajs-positions.ts'
 import { KafkajsReader } from './kafkajs-reader.ts'
-import type { KafkajsSettings } from './kafkajs-settings.ts'
 import { KafkajsSockets } from './kafkajs-sockets.ts'
 import { drainWithin, endsWithin } from './kafkajs-waits.ts'
 import { ensureTopics } from './topic-presence.ts'
@@ -29,16 +29,6 @@ const WORKERS_MAX = 4_096
 
 /** The group has given the member's partitions away. */
 const LOST = new Set(['UNKNOWN_MEMBER_ID', 'ILLEGAL_GENERATION', 'FENCED_INSTANCE_ID'])
-
-/** What outlives a member. */
-export interface MemberContext {
-  readonly settings: KafkajsSettings
-  readonly sink: RecordSink
-  /** Filled by the first member. */
-  readonly partitionCounts: Map<string, number>
-  readonly paused: () => ReadonlySet<string>
-  readonly nextEpoch: () => number
-}
 
 export class KafkajsMember {
   /** Resolves with the reason once it reads no more and never will. */
@@ -87,6 +77,7 @@ export class KafkajsMember {
     })
     hookCluster(cluster, {
       closed: signal,
+      identity: context.identity,
       beforeJoin: () => this.#beforeJoin(),
       membership: membership => {
         this.#membership = membership

@@ -9,6 +9,7 @@ import { fullJitterMs } from '../internal/backoff.ts'
 import { withDeadline } from '../internal/deadline.ts'
 import { monotonicMs } from '../internal/monotonic.ts'
 import { pause } from '../internal/pause.ts'
+import type { MemberIdentity } from './kafkajs-cluster.ts'
 import { faultOfKafkajs } from './kafkajs-fault.ts'
 import { KafkajsMember } from './kafkajs-member.ts'
 import { partitionKey } from './kafkajs-positions.ts'
@@ -20,7 +21,7 @@ import {
 import { endsWithin } from './kafkajs-waits.ts'
 
 const RESTART_MS_MIN = 250
-const RESTART_MS_MAX = 10_000
+const RESTART_MS_MAX = 2_000
 /** A member that lived so long was not broken from the start. */
 const SOUND_AFTER_MS = 60_000
 const LOST_LIMIT_MS = 10_000
@@ -40,6 +41,7 @@ const REFUSALS = new Set([
 export class KafkajsSource implements RecordSource {
   readonly #settings: KafkajsSettings
   readonly #partitionCounts = new Map<string, number>()
+  readonly #identity: MemberIdentity = { memberId: null }
   readonly #stopping = new AbortController()
   #sink: RecordSink | null = null
   #paused: ReadonlySet<string> = new Set()
@@ -116,6 +118,7 @@ export class KafkajsSource implements RecordSource {
       settings: this.#settings,
       sink,
       partitionCounts: this.#partitionCounts,
+      identity: this.#identity,
       paused: () => this.#paused,
       nextEpoch: () => ++this.#epoch,
     })

@@ -441,3 +441,21 @@ test('a broker that falls silent for a session takes the partitions; later it go
   assert.ok(monotonicMs() - begunMs < 3_500)
   node!.thaw()
 })
+
+test('a broker that was away for a moment costs no session: members come back as who they were', async t => {
+  const cluster = await startOwnCluster(t, { brokers: 1 })
+  const [node] = cluster.nodes
+  const topic = 'away'
+  await cluster.createTopic(topic, { partitions: 2 })
+  const group = uniqueName(t, 40)
+  // Longer than the test may take: as new members, they would have to wait for the old ones' end.
+  const tuning = { sessionTimeoutMs: 120_000, rebalanceTimeoutMs: 120_000 }
+  const choice = { brokers: cluster.brokers, topics: [topic], group, tuning }
+  const sinks = [await startSource(t, choice), await startSource(t, choice)].map(({ sink }) => sink)
+  const sharedBy = () => sinks.every(({ assigned }) => assigned.size === 1)
+  await until(sharedBy, { deadlineMs: 20_000, what: 'each has one partition' })
+  await node!.restart()
+  // Who had nothing in flight may not even notice.
+  const back = () => sharedBy() && sinks.some(sink => sink.crashes.length > 0)
+  await until(back, { deadlineMs: 40_000, what: 'each has one partition again' })
+})

@@ -7,10 +7,14 @@ import { type PostgresBinaries, postgresBinaries } from '../../../src/embedded/p
 import { awaitProbe, probePostgres } from '../../../src/embedded/readiness.ts'
 import { type UserIds, unprivilegedUser } from '../../../src/embedded/unprivileged-user.ts'
 import { withDeadline } from '../../../src/internal/deadline.ts'
+import { pause } from '../../../src/internal/pause.ts'
 import type { OwnParts } from './own-parts.ts'
 import { childrenOf, signalAll } from './process-tree.ts'
 
 const INITDB_TIMEOUT_MS = 60_000
+const MEMORY_HELD = /pre-existing shared memory block/
+const STARTS_MAX = 20
+const STARTS_PAUSE_MS = 200
 const START_TIMEOUT_MS = 60_000
 const STOP_TIMEOUT_MS = 20_000
 const STOP_SIGNALS = { fast: 'SIGINT', immediate: 'SIGQUIT', kill: 'SIGKILL' } as const
@@ -123,6 +127,19 @@ export class PostgresNode {
 
   async start(settings: PostgresSettings = {}): Promise<void> {
     if (this.running) return
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#launch(settings)
+      } catch (error) {
+        // A child that was forked while its siblings were being killed ends a moment later.
+        const held = this.#process?.logged(MEMORY_HELD) ?? false
+        if (!held || attempt === STARTS_MAX) throw error
+        await pause(STARTS_PAUSE_MS, this.program.parts.context.signal)
+      }
+    }
+  }
+
+  async #launch(settings: PostgresSettings): Promise<void> {
     const { program, folder, port } = this
     const { guard, context } = program.parts
     const all = { ...FIXED, port: String(port), ...this.#settings, ...settings }

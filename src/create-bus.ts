@@ -1,5 +1,6 @@
 /** The consumer kit on Kafka and PostgreSQL: opens what all subscriptions share, and closes it after them. */
 import { hostname } from 'node:os'
+import type { SharedParts } from './bus-parts.ts'
 import type {
   AggregateRoot,
   BatchHandler,
@@ -19,7 +20,7 @@ import { batchSizeOf, settingsOf } from './consumer/subscription-options.ts'
 import type { Tx } from './consumer/tx.ts'
 import { describeError, SluiceError } from './errors.ts'
 import type { KafkaConnection } from './kafka/connection.ts'
-import { openSubscription, type SharedParts, type Work } from './open-subscription.ts'
+import { openSubscription, type Work } from './open-subscription.ts'
 import { loadOptions } from './options.ts'
 import { Database } from './postgres/database.ts'
 import { openTransactionPool } from './postgres/transaction-pool.ts'

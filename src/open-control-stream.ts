@@ -1,4 +1,6 @@
 /** Composition of a group's ear at the control topic. */
+
+import type { SharedParts } from './bus-parts.ts'
 import { DeliveryEngine } from './consumer/delivery-engine.ts'
 import { Handling } from './consumer/handling.ts'
 import type { MessageHandling } from './consumer/message-handling.ts'
@@ -8,7 +10,6 @@ import { settingsOf } from './consumer/subscription-options.ts'
 import type { SubscriptionSettings } from './consumer/subscription-settings.ts'
 import { describeError } from './errors.ts'
 import { KafkajsSource } from './kafka/kafkajs-source.ts'
-import type { SharedParts } from './open-subscription.ts'
 import {
   CONTROL_CODEC,
   CONTROL_ENVELOPE,

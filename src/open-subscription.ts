@@ -1,21 +1,18 @@
 /** Composition of one subscription: the member of the group, the engine behind it, and the group's waiting room. */
+
+import type { SharedParts } from './bus-parts.ts'
 import type { Subscription } from './consumer/bus.ts'
-import type { ConsumerListener } from './consumer/consumer-events.ts'
 import { DeliveryEngine } from './consumer/delivery-engine.ts'
-import type { DependencyGate } from './consumer/gates.ts'
 import type { MessageHandling } from './consumer/message-handling.ts'
 import { KafkaSubscription, type TaskScheduler } from './consumer/subscription.ts'
 import type { SubscriptionSettings } from './consumer/subscription-settings.ts'
 import { describeError } from './errors.ts'
-import { type KafkaConnection, openKafka } from './kafka/connection.ts'
+import { openKafka } from './kafka/connection.ts'
 import { KafkajsSource } from './kafka/kafkajs-source.ts'
 import { readRange } from './kafka/range-reader.ts'
 import { longestRetentionMs } from './kafka/topic-retention.ts'
 import { openControlStream } from './open-control-stream.ts'
 import { withAdmin } from './operator/kafka-access.ts'
-import type { Database } from './postgres/database.ts'
-import type { TransactionPool } from './postgres/transaction-pool.ts'
-import type { Log } from './telemetry/log.ts'
 import { GroupControls } from './waiting-room/group-controls.ts'
 import { HoldWatch } from './waiting-room/hold-watch.ts'
 import { inboxRetentionMs } from './waiting-room/inbox-retention.ts'
@@ -24,17 +21,6 @@ import { PostgresTaskStore } from './waiting-room/postgres-task-store.ts'
 import { replayRange } from './waiting-room/replay-range.ts'
 import { Scheduler } from './waiting-room/scheduler.ts'
 import { Sweeper } from './waiting-room/sweeper.ts'
-
-/** What all subscriptions of a bus share. */
-export interface SharedParts {
-  readonly database: Database
-  readonly pool: TransactionPool
-  readonly gate: DependencyGate
-  readonly kafka: KafkaConnection
-  readonly controlTopic: string | null
-  readonly emit: ConsumerListener
-  readonly log: Log
-}
 
 /** What is to be done with which records. */
 export interface Work<T = unknown> {

@@ -27,7 +27,8 @@ export class Assignment {
     }
     const abandon = this.#abandon.signal
     this.partitions = positions.map(
-      position => new PartitionWork({ position, limits: queue, order, abandon }),
+      position =>
+        new PartitionWork({ position, limits: queue, order, abandon, roomMs: limits.roomMs }),
     )
     for (const work of this.partitions) this.#byName.set(nameOf(work), work)
   }

@@ -5,6 +5,8 @@ export interface EngineLimits {
   /** Their bytes, and those of all partitions together. */
   readonly queueBytesMax: number
   readonly queuesBytesMax: number
+  /** How long a batch may wait for room in its partition's queue; meanwhile its broker's others may not be read. */
+  readonly roomMs: number
   readonly commitEveryMs: number
   readonly commitEveryRecords: number
   /** How long a waiting room that is full is left alone before it is looked at again. */
@@ -23,6 +25,7 @@ export const DEFAULT_LIMITS: EngineLimits = {
   queueRecordsMax: 10_000,
   queueBytesMax: 16 * 2 ** 20,
   queuesBytesMax: 128 * 2 ** 20,
+  roomMs: 200,
   commitEveryMs: 500,
   commitEveryRecords: 1_000,
   roomLookMs: 1_000,

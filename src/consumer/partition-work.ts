@@ -6,9 +6,6 @@ import { PartitionQueue, type QueuedRecord, type QueueLimits } from './partition
 import type { Position, RecordBatch, TopicPartition } from './record-source.ts'
 import { Watermark } from './watermark.ts'
 
-/** While a taker waits for room its broker's other partitions are not read. */
-const ROOM_MS = 200
-
 /** Starts in a row at one offset that look as if a record killed the process. */
 export const STARTS_SUSPECT = 3
 /** Records handled one at a time, before a suspicion is given up. */
@@ -17,6 +14,8 @@ const CAREFUL_RECORDS = 100
 export interface PartitionWorkOptions {
   readonly position: Position
   readonly limits: QueueLimits
+  /** How long a batch may wait for room. */
+  readonly roomMs: number
   readonly order: 'key' | 'partition' | 'none'
   /** Aborted: handlers are to leave. */
   readonly abandon: AbortSignal
@@ -44,11 +43,13 @@ export class PartitionWork implements Committing {
   #firstOffset: bigint | null = null
   #nextOffset: bigint | null = null
   #room: AbortController | null = null
+  readonly #roomMs: number
   readonly #queue: PartitionQueue
   #watermark = new Watermark()
   readonly #order: 'key' | 'partition' | 'none'
 
-  constructor({ position, limits, order, abandon }: PartitionWorkOptions) {
+  constructor({ position, limits, order, abandon, roomMs }: PartitionWorkOptions) {
+    this.#roomMs = roomMs
     this.topic = position.topic
     this.partition = position.partition
     this.committed = position.committed
@@ -92,7 +93,7 @@ export class PartitionWork implements Committing {
   async take(batch: RecordBatch): Promise<boolean> {
     if (this.#queue.full) {
       this.#room = new AbortController()
-      await pause(ROOM_MS, this.#room.signal)
+      await pause(this.#roomMs, this.#room.signal)
       this.#room = null
     }
     if (this.#dropped) return false

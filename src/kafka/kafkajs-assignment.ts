@@ -1,7 +1,7 @@
 import type { Consumer } from 'kafkajs'
 import type { Position, TopicPartition } from '../consumer/record-source.ts'
 import type { Membership } from './kafkajs-cluster.ts'
-import { partitionKey } from './kafkajs-positions.ts'
+import { partitionKey } from './partition-key.ts'
 
 /** How far one partition is read in one assignment. */
 export interface Reading extends TopicPartition {

@@ -16,10 +16,11 @@ import { hookCluster, type KafkajsCluster, type Membership } from './kafkajs-clu
 import { KafkajsCommits } from './kafkajs-commits.ts'
 import { openConsumer } from './kafkajs-consumer.ts'
 import type { MemberContext } from './kafkajs-member-context.ts'
-import { edgeOffsets, partitionKey, settlePositions } from './kafkajs-positions.ts'
+import { edgeOffsets, settlePositions } from './kafkajs-positions.ts'
 import { KafkajsReader } from './kafkajs-reader.ts'
 import { KafkajsSockets } from './kafkajs-sockets.ts'
 import { drainWithin, endsWithin } from './kafkajs-waits.ts'
+import { partitionKey } from './partition-key.ts'
 import { ensureTopics } from './topic-presence.ts'
 
 const DRAIN_LIMIT_MS = 10_000

@@ -2,14 +2,10 @@ import type { CommitOffset, TopicPartition } from '../consumer/record-source.ts'
 import { pause } from '../internal/pause.ts'
 import type { Assignment } from './kafkajs-assignment.ts'
 import type { KafkajsCluster, KafkajsOffsets, Membership } from './kafkajs-cluster.ts'
+import { partitionKey } from './partition-key.ts'
 
 const LOOK_UP_TRIES = 20
 const LOOK_UP_PAUSE_MS = 250
-
-/** Names a partition in maps; a topic's name has no `/`. */
-export function partitionKey({ topic, partition }: TopicPartition): string {
-  return `${topic}/${partition}`
-}
 
 export interface PositionRules {
   readonly cluster: KafkajsCluster

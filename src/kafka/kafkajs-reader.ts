@@ -1,9 +1,9 @@
 import type { Batch, Consumer, EachBatchPayload } from 'kafkajs'
 import type { RecordBatch, RecordSink, TopicPartition } from '../consumer/record-source.ts'
 import { type Assignment, type Reading, ToldPauses } from './kafkajs-assignment.ts'
-import { partitionKey } from './kafkajs-positions.ts'
 import { sourceRecord } from './kafkajs-record.ts'
 import { endsWithin } from './kafkajs-waits.ts'
+import { partitionKey } from './partition-key.ts'
 
 /** A sink that takes longer keeps only its own partition waiting: that one is paused until there is room. */
 const TAKE_PATIENCE_MS = 20

@@ -12,13 +12,13 @@ import { pause } from '../internal/pause.ts'
 import type { MemberIdentity } from './kafkajs-cluster.ts'
 import { faultOfKafkajs } from './kafkajs-fault.ts'
 import { KafkajsMember } from './kafkajs-member.ts'
-import { partitionKey } from './kafkajs-positions.ts'
 import {
   type KafkajsSettings,
   type KafkajsSourceOptions,
   kafkajsSettings,
 } from './kafkajs-settings.ts'
 import { endsWithin } from './kafkajs-waits.ts'
+import { partitionKey } from './partition-key.ts'
 
 const RESTART_MS_MIN = 250
 const RESTART_MS_MAX = 2_000

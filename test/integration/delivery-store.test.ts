@@ -252,6 +252,24 @@ test('records of a key whose earlier ones wait go behind them, and are told of',
   assert.equal(await openOf(sql, 'k'), 3)
 })
 
+test('without an inbox nothing is remembered, and a key keeps its order all the same', async t => {
+  const { sql, store } = await setup(t)
+  const forgetting = { remember: false }
+  const free = deliveryOf({ key: Buffer.from('free') })
+  for (let times = 0; times < 2; times++) {
+    const handle = noting(`time ${times}`)
+    assert.deepEqual(await store.deliver([free], handle, forgetting), ['handled'])
+  }
+  assert.equal((await effects(sql)).length, 2)
+  assert.deepEqual(await inbox(sql), [])
+  const [head, later] = [deliveryOf(), deliveryOf()]
+  assert.equal(await store.park(head, RETRY, NEVER), 'parked')
+  const overtaking = async () => assert.fail('it waits')
+  assert.deepEqual(await store.deliver([later], overtaking, forgetting), ['behind'])
+  assert.deepEqual(await store.deliver([later], overtaking, forgetting), ['duplicate'])
+  assert.deepEqual(await states(sql), ['waiting', 'behind'])
+})
+
 test('a record does not overtake the one that a rival parks meanwhile', async t => {
   const { sql, store, openStore } = await setup(t)
   const rival = openStore()

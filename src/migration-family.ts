@@ -1,8 +1,8 @@
 import { join } from 'node:path'
 import { packageRoot } from './internal/package-root.ts'
 
-/** What can be migrated by itself: `outbox`, and `consumer`, which needs it. In the order in which they are made. */
-export const MIGRATED = ['outbox', 'consumer'] as const
+/** What can be migrated by itself, each needing those before it. In the order in which they are made. */
+export const MIGRATED = ['outbox', 'consumer', 'admission'] as const
 
 export type MigrationName = (typeof MIGRATED)[number]
 
@@ -16,11 +16,15 @@ export interface MigrationFamily {
   readonly needs: MigrationName | null
 }
 
+const PLACES: Readonly<Record<MigrationName, Pick<MigrationFamily, 'schema' | 'needs'>>> = {
+  outbox: { schema: 'outbox', needs: null },
+  consumer: { schema: 'waiting_room', needs: 'outbox' },
+  admission: { schema: 'admission', needs: 'consumer' },
+}
+
 export function familyOf(name: MigrationName): MigrationFamily {
   const folder = join(packageRoot(), 'migrations', name)
-  return name === 'outbox'
-    ? { name, schema: 'outbox', folder, needs: null }
-    : { name, schema: 'waiting_room', folder, needs: 'outbox' }
+  return { name, folder, ...PLACES[name] }
 }
 
 /** Where applied migrations are recorded. Run inside the transaction of the first one. */

@@ -1,4 +1,5 @@
 import { enqueue } from '../outbox/enqueue.ts'
+import { PARTITION_HEADER } from '../outbox/event.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { BatchContext, Context, DomainEvent } from './bus.ts'
 import { newEventOf, payloadOf } from './domain-event.ts'
@@ -20,6 +21,8 @@ export interface ContextParts {
   readonly facts: object
   readonly call: CallDependency
 }
+
+const PARTITION_TEXT = /^(0|[1-9][0-9]{0,9})$/
 
 /** What a batch handler is given. Its signal and its log are made when they are first asked for. */
 export class HandlerContext implements BatchContext {
@@ -77,6 +80,10 @@ export class MessageContext extends HandlerContext implements Context {
     if (!topic) throw new BadMessage(`it has no header ${HEADERS.replyTo} to answer to`)
     const correlationId = headers[HEADERS.correlationId] ?? id
     const partition = headers[HEADERS.replyPartition]
+    // The answer would be a dead letter, and whoever asked would wait for nothing.
+    if (partition !== undefined && !PARTITION_TEXT.test(partition)) {
+      throw new BadMessage(`its header ${HEADERS.replyPartition} is no number of a partition`)
+    }
     await enqueue(this.sql, {
       topic,
       key: correlationId,
@@ -84,7 +91,7 @@ export class MessageContext extends HandlerContext implements Context {
       ...payloadOf(value),
       headers: {
         [HEADERS.correlationId]: correlationId,
-        ...(partition === undefined ? {} : { [HEADERS.replyPartition]: partition }),
+        ...(partition && { [HEADERS.replyPartition]: partition, [PARTITION_HEADER]: partition }),
       },
     })
   }

@@ -1,5 +1,6 @@
 import { SluiceError } from '../errors.ts'
 import { Condition } from '../internal/condition.ts'
+import { PARTITION_HEADER } from '../outbox/event.ts'
 import { type EventRecord, toRecord } from '../outbox/new-event.ts'
 import type { Log } from '../telemetry/log.ts'
 import type {
@@ -242,10 +243,12 @@ class InMemoryBus implements MemoryBus {
     const { payload, payload_base64 } = event
     const bytes = payload_base64 === null ? null : Buffer.from(payload_base64, 'base64')
     const identity = { [HEADERS.eventId]: event.event_id, [HEADERS.eventType]: event.event_type }
+    // There is but one partition.
+    const { [PARTITION_HEADER]: _, ...headers } = event.headers
     this.#append(event.topic, {
       key: event.key === null ? null : Buffer.from(event.key),
       value: payload === null ? bytes : Buffer.from(payload),
-      headers: headersOf({ ...event.headers, ...identity }),
+      headers: headersOf({ ...headers, ...identity }),
     })
   }
 

@@ -96,10 +96,7 @@ export class ClientProducer implements Producer {
       partitions = await this.#prepare(way, work, untilMs, known)
     }
     if (partitions !== null) {
-      const lists = work.byPartition(partitions)
-      await this.#requests.addAll(
-        lists.map(list => () => this.#publishPartition(way.session, work, list, untilMs)),
-      )
+      await this.#publishLists(way.session, work, work.byPartition(partitions), untilMs)
     }
     const { clusterId } = way.topics
     const view = { clusterId, partitions: way.topics.counts(work.topics()) }
@@ -132,7 +129,8 @@ export class ClientProducer implements Producer {
     const { session, topics } = way
     try {
       await session.connect(untilMs)
-      const looking = topics.partitionsOf(work.topics(), known.partitions)
+      const named = work.partitionsNamed()
+      const looking = topics.partitionsOf(work.topics(), known.partitions, named)
       const late = () => expired('looking topics up')
       const partitions = await withDeadline(looking, untilMs - monotonicMs(), late)
       way.lateInARow = 0
@@ -148,6 +146,22 @@ export class ClientProducer implements Producer {
       work.failAll(session.faultOf(error))
     }
     return null
+  }
+
+  /** Round by round; a fault of the way leaves the later ones to the next batch. */
+  async #publishLists(
+    session: ClientSession,
+    work: PublishBatch,
+    lists: readonly PartitionList[],
+    untilMs: number,
+  ): Promise<void> {
+    for (const round of new Set(lists.map(list => list.round))) {
+      const now = lists.filter(list => list.round === round)
+      await this.#requests.addAll(
+        now.map(list => () => this.#publishPartition(session, work, list, untilMs)),
+      )
+      if (session.retired) return
+    }
   }
 
   /** One partition's events in order, in chunks that fit a request. The first fault of the way ends it. */

@@ -1,5 +1,5 @@
 import { describeError } from '../errors.ts'
-import type { OutboxEvent } from '../outbox/event.ts'
+import { type OutboxEvent, PARTITION_HEADER } from '../outbox/event.ts'
 import type { Outcome, Unknown } from '../relay/producer.ts'
 import type { EventFault, Fault } from './fault.ts'
 import { partitionOfKey, partitionOfKeyless } from './partitioner.ts'
@@ -7,6 +7,7 @@ import {
   type EncodedRecord,
   encodeRecord,
   InvalidHeadersError,
+  InvalidPartitionError,
   type KafkaRecord,
 } from './record.ts'
 
@@ -14,7 +15,15 @@ import {
 export interface PartitionList {
   readonly topic: string
   readonly partition: number
+  /** Lists of a round may be published side by side, those of the next one after it. */
+  readonly round: number
   readonly indices: number[]
+}
+
+/** Where the latest event of a key goes. */
+interface Turn {
+  readonly partition: number
+  readonly round: number
 }
 
 const HELD: Unknown = {
@@ -35,6 +44,7 @@ export class PublishBatch {
   readonly #outcomes: (Outcome | undefined)[]
   /** Per key, the index of its first event that was not acknowledged. */
   readonly #heldFrom = new Map<string, number>()
+  #namesPartitions = false
 
   constructor(events: readonly OutboxEvent[]) {
     this.#events = events
@@ -51,24 +61,40 @@ export class PublishBatch {
     return new Set(this.#events.map(event => event.topic))
   }
 
-  /** Lists for the topics whose number of partitions is known; the events of the others fail with the reason. */
+  /** How many partitions topics must have for the events that name theirs; none of those topics where none does. */
+  partitionsNamed(): ReadonlyMap<string, number> {
+    const least = new Map<string, number>()
+    if (!this.#namesPartitions) return least
+    this.#events.forEach(({ topic }, index) => {
+      const partition = this.#records[index]?.partition ?? null
+      if (partition !== null) least.set(topic, Math.max(partition + 1, least.get(topic) ?? 0))
+    })
+    return least
+  }
+
+  /**
+   * Lists for the topics whose number of partitions is known; the events of the others fail with the reason. They
+   * come in rounds, because a key's events may name several partitions, and keep their order all the same.
+   */
   byPartition(partitionsOf: ReadonlyMap<string, number | Fault>): PartitionList[] {
     const lists = new Map<string, PartitionList>()
+    const turns = this.#namesPartitions ? new Map<string, Turn>() : null
     this.#events.forEach((event, index) => {
-      const { topic, key, id } = event
+      const { topic } = event
       const partitions = partitionsOf.get(topic)
       if (typeof partitions !== 'number') {
         if (partitions !== undefined) this.#failOne(index, partitions)
         return
       }
-      const partition =
-        key === null ? partitionOfKeyless(id, partitions) : partitionOfKey(key, partitions)
-      const name = `${topic} ${partition}`
+      const partition = this.#partitionOf(index, event, partitions)
+      if (partition === null) return
+      const round = turns === null ? 0 : this.#roundOf(index, partition, turns)
+      const name = round === 0 ? `${topic} ${partition}` : `${topic} ${partition} ${round}`
       const list = lists.get(name)
       if (list) list.indices.push(index)
-      else lists.set(name, { topic, partition, indices: [index] })
+      else lists.set(name, { topic, partition, round, indices: [index] })
     })
-    return [...lists.values()]
+    return [...lists.values()].sort((a, b) => a.round - b.round)
   }
 
   bytesOf(index: number): number {
@@ -108,6 +134,28 @@ export class PublishBatch {
     this.fail([...this.#events.keys()], fault)
   }
 
+  /** @returns null: it names one that the topic does not have, and is rejected */
+  #partitionOf(index: number, event: OutboxEvent, partitions: number): number | null {
+    const { key, id } = event
+    const named = this.#records[index]?.partition ?? null
+    if (named === null) {
+      return key === null ? partitionOfKeyless(id, partitions) : partitionOfKey(key, partitions)
+    }
+    if (named < partitions) return named
+    if (this.isOpen(index)) this.reject(index, missingPartition(named, partitions))
+    return null
+  }
+
+  #roundOf(index: number, partition: number, turns: Map<string, Turn>): number {
+    if (this.#events[index]?.key === null || !this.isOpen(index)) return 0
+    const key = this.#keyOf(index)
+    const before = turns.get(key)
+    if (before?.partition === partition) return before.round
+    const round = before === undefined ? 0 : before.round + 1
+    turns.set(key, { partition, round })
+    return round
+  }
+
   #failOne(index: number, fault: Fault): void {
     if (fault.of === 'event') {
       this.reject(index, fault)
@@ -131,7 +179,9 @@ export class PublishBatch {
 
   #encode(event: OutboxEvent, index: number): EncodedRecord | null {
     try {
-      return encodeRecord(event)
+      const encoded = encodeRecord(event)
+      if (encoded.partition !== null) this.#namesPartitions = true
+      return encoded
     } catch (error) {
       this.reject(index, faultOfEncoding(error))
       return null
@@ -141,7 +191,18 @@ export class PublishBatch {
 
 function faultOfEncoding(error: unknown): EventFault {
   const message = describeError(error).slice(0, 500)
-  return error instanceof InvalidHeadersError
-    ? { of: 'event', code: 'invalid_headers', message, permanent: true }
-    : { of: 'event', code: 'client_error', message, permanent: false }
+  if (error instanceof InvalidHeadersError) {
+    return { of: 'event', code: 'invalid_headers', message, permanent: true }
+  }
+  if (error instanceof InvalidPartitionError) return invalidPartition(message)
+  return { of: 'event', code: 'client_error', message, permanent: false }
+}
+
+function missingPartition(named: number, partitions: number): EventFault {
+  const highest = `the topic's highest is ${partitions - 1}`
+  return invalidPartition(`header ${PARTITION_HEADER} names partition ${named}, ${highest}`)
+}
+
+function invalidPartition(message: string): EventFault {
+  return { of: 'event', code: 'invalid_partition', message, permanent: true }
 }

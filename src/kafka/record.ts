@@ -1,4 +1,4 @@
-import type { OutboxEvent } from '../outbox/event.ts'
+import { type OutboxEvent, PARTITION_HEADER } from '../outbox/event.ts'
 
 /** Bytes that Kafka's record format adds to key, value and headers, at most: lengths, deltas, attributes. */
 const RECORD_OVERHEAD_BYTES = 32
@@ -15,6 +15,8 @@ export interface EncodedRecord {
   readonly record: KafkaRecord
   /** Its size in a request, or a little more. */
   readonly bytes: number
+  /** The one that the row names, not yet compared with the topic's; null: the key decides. */
+  readonly partition: number | null
 }
 
 /** The row's headers are no object of strings. */
@@ -22,21 +24,35 @@ export class InvalidHeadersError extends TypeError {
   override readonly name = 'InvalidHeadersError'
 }
 
+/** The row names a partition that no topic can have. */
+export class InvalidPartitionError extends TypeError {
+  override readonly name = 'InvalidPartitionError'
+}
+
+/** A partition's number as text: Kafka's are signed 32-bit integers. */
+const PARTITION_TEXT = /^(0|[1-9][0-9]{0,9})$/
+const PARTITION_MAX = 2 ** 31 - 1
+
 /**
  * The record of an event: key, value bytes, the row's headers, then those by which consumers dedupe and trace it:
- * `event_id`, `event_type`, `sluice-id`. Sluice's names win over the row's.
+ * `event_id`, `event_type`, `sluice-id`. Sluice's names win over the row's. `PARTITION_HEADER` stays out of it.
  *
  * @throws InvalidHeadersError when the row's headers are not an object of strings
+ * @throws InvalidPartitionError when the partition that they name is no number of a partition
  */
 export function encodeRecord(event: OutboxEvent): EncodedRecord {
   const value = recordValue(event.payload)
-  const headers = recordHeaders(event)
+  const headers = event.headersJson === '{}' ? {} : rowHeaders(event.headersJson)
+  const partition = takePartition(headers)
+  headers.event_id = event.eventId
+  headers.event_type = event.eventType
+  headers['sluice-id'] = event.id
   let bytes = RECORD_OVERHEAD_BYTES + (value?.length ?? 0)
   if (event.key !== null) bytes += Buffer.byteLength(event.key)
   for (const name in headers) {
     bytes += 10 + Buffer.byteLength(name) + Buffer.byteLength(headers[name] as string)
   }
-  return { record: { key: event.key, value, headers }, bytes }
+  return { record: { key: event.key, value, headers }, bytes, partition }
 }
 
 function recordValue(payload: OutboxEvent['payload']): Buffer | null {
@@ -47,12 +63,19 @@ function recordValue(payload: OutboxEvent['payload']): Buffer | null {
   return Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength)
 }
 
-function recordHeaders(event: OutboxEvent): Record<string, string> {
-  const headers = event.headersJson === '{}' ? {} : rowHeaders(event.headersJson)
-  headers.event_id = event.eventId
-  headers.event_type = event.eventType
-  headers['sluice-id'] = event.id
-  return headers
+/** Takes the header out. */
+function takePartition(headers: Record<string, string>): number | null {
+  const text = headers[PARTITION_HEADER]
+  if (text === undefined) return null
+  delete headers[PARTITION_HEADER]
+  const partition = PARTITION_TEXT.test(text) ? Number(text) : Number.POSITIVE_INFINITY
+  if (partition > PARTITION_MAX) {
+    const shape = `text of ${text.length} characters`
+    throw new InvalidPartitionError(
+      `header ${PARTITION_HEADER} must be a partition's number in decimal digits, it is ${shape}`,
+    )
+  }
+  return partition
 }
 
 function rowHeaders(headersJson: string): Record<string, string> {

@@ -37,14 +37,18 @@ export class TopicDirectory {
    * The number of partitions, or why it cannot be told, for each topic. The first call asks the brokers in any case,
    * so that the cluster's id is known.
    * @param known counts that others have learnt: what is below is asked for again
+   * @param least how many partitions events take for granted: a topic may have grown, so it is asked for again
    * @throws whatever keeps the brokers from being asked the first time; later it is the fault of the topics in question
    */
   async partitionsOf(
     topics: ReadonlySet<string>,
     known: readonly PartitionCount[] = [],
+    least: ReadonlyMap<string, number> = new Map(),
   ): Promise<Map<string, number | Fault>> {
     const others = new Map(known.map(count => [count.topic, count]))
-    const stale = [...topics].filter(topic => !this.#isFresh(topic, others.get(topic)))
+    const stale = [...topics].filter(
+      topic => !this.#isFresh(topic, others.get(topic), least.get(topic) ?? 0),
+    )
     const faults = new Map<string, Fault>()
     if (stale.length > 0 || !this.#asked) await this.#learn(stale, others, faults)
     const partitions = new Map<string, number | Fault>()
@@ -65,9 +69,14 @@ export class TopicDirectory {
     return found
   }
 
-  #isFresh(topic: string, other: PartitionCount | undefined): boolean {
+  #isFresh(topic: string, other: PartitionCount | undefined, least: number): boolean {
     const count = this.#counts.get(topic)
-    if (count === undefined || monotonicMs() - count.learntAtMs >= FRESH_MS) return false
+    if (
+      count === undefined ||
+      count.partitions < least ||
+      monotonicMs() - count.learntAtMs >= FRESH_MS
+    )
+      return false
     return other === undefined || supersedes(count, other)
   }
 

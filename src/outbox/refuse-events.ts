@@ -79,7 +79,7 @@ export function refusal(sql: Sql, faults: string, deadLetterTopic: string | null
         coalesce(
           (select jsonb_object_agg(h.key, h.value) from jsonb_each(headers) h where jsonb_typeof(h.value) = 'string'),
           '{}'
-        ) || jsonb_build_object(
+        ) - ${PARTITION_HEADER}::text || jsonb_build_object(
           'sluice-dead-id', id::text, 'sluice-dead-event-id', event_id::text, 'sluice-dead-topic', topic,
           'sluice-dead-reason', reason, 'sluice-dead-error', left(error, 500),
           'sluice-dead-payload', case when reason = 'message_too_large' then 'left out' else 'as it was' end

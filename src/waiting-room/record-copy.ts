@@ -1,5 +1,6 @@
 import { HEADERS, headerText, placeOf, type SourceRecord } from '../consumer/message.ts'
 import type { Tx } from '../consumer/tx.ts'
+import { PARTITION_HEADER } from '../outbox/event.ts'
 
 export interface RecordCopy {
   readonly record: SourceRecord
@@ -10,8 +11,13 @@ export interface RecordCopy {
   readonly eventId: string | null
 }
 
-/** Sluice gives these to every record that it publishes. */
-const OWN_HEADERS: ReadonlySet<string> = new Set([HEADERS.eventId, HEADERS.eventType, 'sluice-id'])
+/** What Sluice gives to every record that it publishes, and what would send the copy to a partition of another topic. */
+const OWN_HEADERS: ReadonlySet<string> = new Set([
+  HEADERS.eventId,
+  HEADERS.eventType,
+  'sluice-id',
+  PARTITION_HEADER,
+])
 
 /**
  * Publishes a record again through the outbox, at the transaction's commit: its bytes untouched, its key and headers as

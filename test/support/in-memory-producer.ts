@@ -1,6 +1,6 @@
 import { monotonicMs } from '../../src/internal/monotonic.ts'
 import { partitionOfKey, partitionOfKeyless } from '../../src/kafka/partitioner.ts'
-import type { OutboxEvent } from '../../src/outbox/event.ts'
+import { type OutboxEvent, PARTITION_HEADER } from '../../src/outbox/event.ts'
 import type { Outcome, Producer, Rejected, Unknown } from '../../src/relay/producer.ts'
 import type { TopicRecord } from './kafka.ts'
 
@@ -54,10 +54,8 @@ export class InMemoryProducer implements Producer {
     if (!partitions) return unknown('UNKNOWN_TOPIC_OR_PARTITION', 'broker', 'topic')
     const value = event.payload === null ? null : Buffer.from(event.payload)
     if (value !== null && value.length > RECORD_BYTES_MAX) return rejected('message_too_large')
-    const partition =
-      event.key === null
-        ? partitionOfKeyless(event.id, partitions.length)
-        : partitionOfKey(event.key, partitions.length)
+    const partition = partitionOf(event, partitions.length)
+    if (partition === null) return rejected('invalid_partition')
     const records = partitions[partition] ?? []
     const offset = BigInt(records.length)
     const key = event.key === null ? null : Buffer.from(event.key)
@@ -76,9 +74,19 @@ function rejected(code: string): Rejected {
   return { kind: 'rejected', code, message: code, permanent: true }
 }
 
+/** Null: the event names one that is not there. */
+function partitionOf({ headersJson, key, id }: OutboxEvent, partitions: number): number | null {
+  const named = (JSON.parse(headersJson) as Record<string, string>)[PARTITION_HEADER]
+  if (named === undefined) {
+    return key === null ? partitionOfKeyless(id, partitions) : partitionOfKey(key, partitions)
+  }
+  return /^(0|[1-9]\d*)$/.test(named) && Number(named) < partitions ? Number(named) : null
+}
+
 function headersOf({ headersJson, eventId, eventType, id }: OutboxEvent) {
   const row = JSON.parse(headersJson) as Record<string, string>
   if (typeof row !== 'object' || Array.isArray(row)) return null
   const legal = Object.values(row).every(value => typeof value === 'string')
+  delete row[PARTITION_HEADER]
   return legal ? { ...row, event_id: eventId, event_type: eventType, 'sluice-id': id } : null
 }

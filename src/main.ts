@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander'
+import * as admission from './cli/admission.ts'
 import type { CliContext } from './cli/context.ts'
 import * as dead from './cli/dead.ts'
 import * as demo from './cli/demo.ts'
@@ -43,7 +44,7 @@ const context: CliContext = {
 
 const commands = [
   ...[migrate, run, demo, status, enqueue, doctor],
-  ...[dead, replay, lanes, topics, tasks, inspect],
+  ...[dead, replay, lanes, topics, tasks, inspect, admission],
 ]
 for (const command of commands) command.register(program, context)
 

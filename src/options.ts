@@ -15,6 +15,26 @@ export interface HttpOptions {
   readonly exact: boolean
 }
 
+/** What `sluice admission` alone needs. */
+export interface AdmissionOptions {
+  readonly http: HttpOptions | null
+  /** Of rooms that are made by joining; null: none is. */
+  readonly capacity: number | null
+  /** The first signs tokens; null: the key that the database keeps. */
+  readonly keys: readonly string[] | null
+  readonly adminToken: string | null
+  /** Of one client address; null: no limit. */
+  readonly joinsPerSecond: number | null
+  /** Whose X-Forwarded-For is believed. */
+  readonly proxies: number
+  readonly joinsTopic: string
+  /** The consumer group of the granters. */
+  readonly group: string
+  /** null: changes of sessions are not told. */
+  readonly changesTopic: string | null
+  readonly retentionMs: number
+}
+
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 
 /**
@@ -60,6 +80,7 @@ export interface Options {
   /** null: no HTTP server. */
   readonly http: HttpOptions | null
   readonly logLevel: LogLevel
+  readonly admission: AdmissionOptions
 }
 
 /** What a command cannot do without; the rest may then be absent. */
@@ -92,8 +113,14 @@ const MASK = '***'
 /** The options as they may be shown to anyone: secrets masked, PEM texts by their length. */
 export function describeOptions(options: Options): Record<string, unknown> {
   const { sasl, tls, ...kafka } = options.kafka
+  const { keys, adminToken } = options.admission
   return {
     ...options,
+    admission: {
+      ...options.admission,
+      keys: keys?.map(() => MASK) ?? null,
+      adminToken: adminToken && MASK,
+    },
     databaseUrl: maskDatabaseUrl(options.databaseUrl),
     kafka: {
       ...kafka,

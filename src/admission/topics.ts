@@ -1,10 +1,4 @@
-/** Every join, keyed by its event; their order in it is the order of admission. */
-export const JOINS_TOPIC = 'waiting-room-joins'
-/** What became of the sessions: granted, left, expired, abandoned; keyed by event. */
-export const CHANGES_TOPIC = 'waiting-room-changes'
-/** The consumer group that gives places. */
-export const GRANTER_GROUP = 'waiting-room-granter'
-
+/** `event_type` of a join. Its topic has every join, keyed by its event; their order in it is that of admission. */
 export const JOIN_TYPE = 'waiting-room.join'
 
 /** Value of a join's record, as JSON. */

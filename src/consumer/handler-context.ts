@@ -1,5 +1,5 @@
 import { enqueue } from '../outbox/enqueue.ts'
-import { PARTITION_HEADER } from '../outbox/event.ts'
+import { PARTITION_HEADER, partitionOfText } from '../outbox/partition-header.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { BatchContext, Context, DomainEvent } from './bus.ts'
 import { newEventOf, payloadOf } from './domain-event.ts'
@@ -21,8 +21,6 @@ export interface ContextParts {
   readonly facts: object
   readonly call: CallDependency
 }
-
-const PARTITION_TEXT = /^(0|[1-9][0-9]{0,9})$/
 
 /** What a batch handler is given. Its signal and its log are made when they are first asked for. */
 export class HandlerContext implements BatchContext {
@@ -81,7 +79,7 @@ export class MessageContext extends HandlerContext implements Context {
     const correlationId = headers[HEADERS.correlationId] ?? id
     const partition = headers[HEADERS.replyPartition]
     // The answer would be a dead letter, and whoever asked would wait for nothing.
-    if (partition !== undefined && !PARTITION_TEXT.test(partition)) {
+    if (partition !== undefined && partitionOfText(partition) === null) {
       throw new BadMessage(`its header ${HEADERS.replyPartition} is no number of a partition`)
     }
     await enqueue(this.sql, {

@@ -1,7 +1,7 @@
 import { SluiceError } from '../errors.ts'
 import { Condition } from '../internal/condition.ts'
-import { PARTITION_HEADER } from '../outbox/event.ts'
 import { type EventRecord, toRecord } from '../outbox/new-event.ts'
+import { PARTITION_HEADER } from '../outbox/partition-header.ts'
 import type { Log } from '../telemetry/log.ts'
 import type {
   AggregateRoot,

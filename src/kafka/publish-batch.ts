@@ -1,5 +1,6 @@
 import { describeError } from '../errors.ts'
-import { type OutboxEvent, PARTITION_HEADER } from '../outbox/event.ts'
+import type { OutboxEvent } from '../outbox/event.ts'
+import { PARTITION_HEADER } from '../outbox/partition-header.ts'
 import type { Outcome, Unknown } from '../relay/producer.ts'
 import type { EventFault, Fault } from './fault.ts'
 import { partitionOfKey, partitionOfKeyless } from './partitioner.ts'

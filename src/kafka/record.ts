@@ -1,4 +1,5 @@
-import { type OutboxEvent, PARTITION_HEADER } from '../outbox/event.ts'
+import type { OutboxEvent } from '../outbox/event.ts'
+import { PARTITION_HEADER, partitionOfText } from '../outbox/partition-header.ts'
 
 /** Bytes that Kafka's record format adds to key, value and headers, at most: lengths, deltas, attributes. */
 const RECORD_OVERHEAD_BYTES = 32
@@ -28,10 +29,6 @@ export class InvalidHeadersError extends TypeError {
 export class InvalidPartitionError extends TypeError {
   override readonly name = 'InvalidPartitionError'
 }
-
-/** A partition's number as text: Kafka's are signed 32-bit integers. */
-const PARTITION_TEXT = /^(0|[1-9][0-9]{0,9})$/
-const PARTITION_MAX = 2 ** 31 - 1
 
 /**
  * The record of an event: key, value bytes, the row's headers, then those by which consumers dedupe and trace it:
@@ -68,8 +65,8 @@ function takePartition(headers: Record<string, string>): number | null {
   const text = headers[PARTITION_HEADER]
   if (text === undefined) return null
   delete headers[PARTITION_HEADER]
-  const partition = PARTITION_TEXT.test(text) ? Number(text) : Number.POSITIVE_INFINITY
-  if (partition > PARTITION_MAX) {
+  const partition = partitionOfText(text)
+  if (partition === null) {
     const shape = `text of ${text.length} characters`
     throw new InvalidPartitionError(
       `header ${PARTITION_HEADER} must be a partition's number in decimal digits, it is ${shape}`,

@@ -71,12 +71,8 @@ export class TopicDirectory {
 
   #isFresh(topic: string, other: PartitionCount | undefined, least: number): boolean {
     const count = this.#counts.get(topic)
-    if (
-      count === undefined ||
-      count.partitions < least ||
-      monotonicMs() - count.learntAtMs >= FRESH_MS
-    )
-      return false
+    if (count === undefined || count.partitions < least) return false
+    if (monotonicMs() - count.learntAtMs >= FRESH_MS) return false
     return other === undefined || supersedes(count, other)
   }
 

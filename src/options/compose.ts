@@ -1,5 +1,6 @@
-import type { HttpOptions, KafkaOptions, Need, Options } from '../options.ts'
-import { httpDefault, type Option, optionTable, type Settings } from './table.ts'
+import type { AdmissionOptions, HttpOptions, KafkaOptions, Need, Options } from '../options.ts'
+import type { Option } from './option.ts'
+import { httpDefault, optionTable, type Settings } from './table.ts'
 
 /**
  * Fills in what depends on other options, checks the relations between them, and freezes the result.
@@ -23,6 +24,7 @@ export function composeOptions(
     blockingTopics: overrides.blockingTopics ?? settings.blockingTopics ?? [],
     http: overrides.http === undefined ? http(settings) : Object.freeze(overrides.http),
     logLevel: overrides.logLevel ?? settings.logLevel ?? 'info',
+    admission: Object.freeze(overrides.admission ?? admission(settings)),
   }
   checkBounds(overrides, faults)
   checkRelations(options, faults)
@@ -59,6 +61,21 @@ function http(settings: Settings): HttpOptions | null {
   return Object.freeze(
     settings.http === undefined ? { ...httpDefault, exact: false } : settings.http,
   )
+}
+
+function admission(settings: Settings): AdmissionOptions {
+  return {
+    http: settings.admissionHttp ?? null,
+    capacity: settings.admissionCapacity ?? null,
+    keys: settings.admissionKeys ?? null,
+    adminToken: settings.admissionAdminToken?.[0] ?? null,
+    joinsPerSecond: settings.admissionJoinsPerSecond ?? null,
+    proxies: settings.admissionProxies ?? 0,
+    joinsTopic: settings.admissionJoinsTopic ?? '',
+    group: settings.admissionGroup ?? '',
+    changesTopic: settings.admissionChangesTopic ?? null,
+    retentionMs: settings.admissionRetentionMs ?? 0,
+  }
 }
 
 function databaseUrl(settings: Settings, needs: readonly Need[], faults: string[]): string {

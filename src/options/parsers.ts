@@ -82,6 +82,26 @@ export function brokers(): Parse<readonly string[]> {
   }
 }
 
+/** What the parser takes, or `off` for null. */
+export function orOff<T>(parse: Parse<T>): Parse<T | null> {
+  return given => {
+    if (given.toLowerCase() === 'off') return good(null)
+    const parsed = parse(given)
+    return parsed.ok ? parsed : bad(`${parsed.mustBe}, or off`)
+  }
+}
+
+/** A comma list of secrets, each of so many characters at least. */
+export function secretList(charsMin: number, most = 10): Parse<readonly string[]> {
+  return given => {
+    const list = given.split(',').map(one => one.trim())
+    const fits = list.length <= most && list.every(one => one.length >= charsMin)
+    const each = `at least ${charsMin} characters`
+    if (fits) return good(list)
+    return bad(most === 1 ? `${each}, without a comma` : `${each}, or a comma list of such`)
+  }
+}
+
 /** `host:port`, or `off` for null. Port 0: any free one. */
 export function httpAddress(): Parse<{ host: string; port: number; exact: boolean } | null> {
   return given => {

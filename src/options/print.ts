@@ -1,4 +1,5 @@
-import { type Option, optionTable } from './table.ts'
+import type { Option } from './option.ts'
+import { optionTable } from './table.ts'
 
 const rows: readonly Option[] = Object.values(optionTable)
 
@@ -17,7 +18,7 @@ export function printHelp(): string {
 /** The text of `config/sluice.example.env`. */
 export function printExample(): string {
   const lines = [
-    '# Every option of `sluice run` with its default. Copy this file, take the # away from what you change, and',
+    '# Every option of `sluice run` and `sluice admission` with its default. Copy this file, take the # away from what you change, and',
     '# name the copy with --config or SLUICE_CONFIG. The environment wins over the file.',
   ]
   let section = ''

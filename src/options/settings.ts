@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { readConfigFile } from './config-file.ts'
 import { nearestName } from './nearest-name.ts'
-import { type Option, type OptionKey, optionTable, otherNames, type Settings } from './table.ts'
+import type { Option } from './option.ts'
+import { type OptionKey, optionTable, otherNames, type Settings } from './table.ts'
 
 type Source = ReadonlyMap<string, string>
 

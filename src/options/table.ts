@@ -1,4 +1,6 @@
 import { availableParallelism } from 'node:os'
+import { admissionOptionTable } from './admission-table.ts'
+import { count, type Option, option } from './option.ts'
 import {
   brokers,
   choice,
@@ -13,38 +15,6 @@ import {
   topicList,
   topicName,
 } from './parsers.ts'
-
-export interface Option<T = unknown> {
-  readonly section: 'PostgreSQL' | 'Kafka' | 'Relay' | 'Operation'
-  /** Environment names: the one that is printed, then its aliases. */
-  readonly names: readonly [string, ...string[]]
-  readonly parse: Parse<T>
-  /** The text that is parsed when none is given; null: absent, or worked out from others. */
-  readonly fallback: string | null
-  /** What to print as the default instead of `fallback`. */
-  readonly fallbackNote?: string
-  readonly min?: number
-  readonly max?: number
-  /** Never shown; `<NAME>_FILE` may name a file that holds it. */
-  readonly secret?: true
-  /** What it is, and what too low and too high do. */
-  readonly doc: string
-}
-
-function option<T>(given: Option<T>): Option<T> {
-  return given
-}
-
-function count(
-  name: string,
-  [fallback, min, max]: readonly [number | null, number, number],
-  doc: string,
-  section: Option['section'] = 'Relay',
-): Option<number> {
-  const parse = integer(min, max)
-  const text = fallback === null ? null : String(fallback)
-  return { section, names: [name], parse, fallback: text, min, max, doc }
-}
 
 function libpq(name: string, doc: string, parse: Parse<string> = text()): Option<string> {
   return { section: 'PostgreSQL', names: [name], parse, fallback: null, doc }
@@ -271,6 +241,7 @@ export const optionTable = {
     fallback: 'info',
     doc: 'debug, info, warn or error. debug writes a line per event.',
   }),
+  ...admissionOptionTable,
 } as const
 
 function portText(): Parse<string> {

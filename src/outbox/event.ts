@@ -1,10 +1,4 @@
 /**
- * Header of a row, in decimal digits: the partition to publish to, instead of the key's. It is for the relay, and no
- * header of the record. Order stays that of the key, in whatever partitions its events lie.
- */
-export const PARTITION_HEADER = 'sluice-partition'
-
-/**
  * One row of `outbox.events`, as the relay sees it.
  *
  * `payload` is text (UTF-8 once encoded), bytes, or null for a tombstone; neither form is ever parsed,

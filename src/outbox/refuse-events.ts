@@ -1,5 +1,6 @@
 import type { Sql } from '../postgres/database.ts'
 import type { FailedEvent } from './adapter.ts'
+import { PARTITION_HEADER } from './partition-header.ts'
 
 /** Refusals kept in a row's history; the oldest go first. */
 const HISTORY_MAX = 20
@@ -29,8 +30,8 @@ export function faultsJson(failures: readonly FailedEvent[]): string {
  * The statement's parts behind `held`, the lanes whose epoch is still ours: an attempt is spent and the next one
  * scheduled, or the event moves to the dead letters, and a copy of it to the topic of dead letters if there is one.
  *
- * A copy travels as an event of its own, in the same transaction. It leaves out a payload that was too large, and
- * headers that are no strings: what could not be published must not be refused again.
+ * A copy travels as an event of its own, in the same transaction. It leaves out a payload that was too large, headers
+ * that are no strings, and the one that names a partition: what could not be published must not be refused again.
  */
 export function refusal(sql: Sql, faults: string, deadLetterTopic: string | null) {
   return sql`

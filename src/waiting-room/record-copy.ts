@@ -1,6 +1,6 @@
 import { HEADERS, headerText, placeOf, type SourceRecord } from '../consumer/message.ts'
 import type { Tx } from '../consumer/tx.ts'
-import { PARTITION_HEADER } from '../outbox/event.ts'
+import { PARTITION_HEADER } from '../outbox/partition-header.ts'
 
 export interface RecordCopy {
   readonly record: SourceRecord

@@ -15,6 +15,7 @@ import { sampleEvents } from './sample-event.ts'
 /** A producer and a cluster whose topics can be set up and taken away. */
 export interface ProducerAndTopics extends ProducerUnderTest {
   createTopic(partitions: number, config?: Readonly<Record<string, string>>): Promise<string>
+  growTopic(topic: string, partitions: number): Promise<void>
   deleteTopic(topic: string): Promise<void>
   recreateTopic(topic: string, partitions: number): Promise<void>
 }
@@ -71,6 +72,20 @@ export function producerTopicContract(
       )
       assertLieWhereAcked(events, outcomes, records)
     }
+  })
+
+  test(`${name}: a partition that a topic has only just been given can be named`, async t => {
+    const { producer, createTopic, growTopic } = await open(t)
+    const topic = await createTopic(2)
+    for (const outcome of await producer.publish(sampleEvents([{ topic }]), soon())) acked(outcome)
+    await growTopic(topic, 6)
+    const naming = { headersJson: '{"sluice-partition":"5"}' }
+    const events = sampleEvents([
+      { topic, key: 'a' },
+      { topic, key: 'a', ...naming },
+    ])
+    const [, named] = await publishUntilAcked(producer, events, 30_000)
+    assert.equal(named?.partition, 5)
   })
 
   test(`${name}: a topic that is deleted and made again is found again, with its new partitions`, async t => {

@@ -6,6 +6,7 @@ import type { OutboxEvent } from '../../src/outbox/event.ts'
 import type { Outcome, Producer } from '../../src/relay/producer.ts'
 import type { TopicRecord } from '../support/kafka.ts'
 import { acked, kindsOf, placeOf, soon, textOf } from './producer-outcomes.ts'
+import { producerPartitionContract } from './producer-partitions.ts'
 import { producerRecordContract } from './producer-records.ts'
 import { sampleEvents } from './sample-event.ts'
 
@@ -31,6 +32,7 @@ export function producerContract(
   open: (t: TestContext) => Promise<ProducerUnderTest>,
 ): void {
   producerRecordContract(name, open)
+  producerPartitionContract(name, open)
 
   const obligation = (
     text: string,

@@ -436,6 +436,7 @@ test('a dead letter is published with its bytes, where it lay and why it died', 
     { name: 'trace', value: Buffer.from('t-1') },
     { name: 'odd', value: Buffer.from([0xff, 0]) },
     { name: 'none', value: null },
+    { name: 'sluice-partition', value: Buffer.from('9') },
   ]
   const one = deliveryOf({ offset: 42n, value, headers, key: Buffer.from([0xff, 0, 0x61]) })
   const dead: Parking = {
@@ -452,6 +453,7 @@ test('a dead letter is published with its bytes, where it lay and why it died', 
   assert.deepEqual(row?.payload_bytes, value)
   assert.equal(row?.headers.trace, 't-1')
   assert.equal(row?.headers['twr-origin'], 'orders/0/42')
+  assert.equal(row?.headers['sluice-partition'], undefined, 'it was of another topic')
   assert.match(row?.headers['twr-error'], /cannot/)
 })
 

@@ -10,7 +10,7 @@ import { sampleEvents } from '../contract/sample-event.ts'
 import { openGate } from '../support/broker-gate.ts'
 import { createTopic, readTopic } from '../support/kafka.ts'
 import { CLIENTS, openInProcess, WAYS } from '../support/producers.ts'
-import { deleteTopic, recreateTopic } from '../support/topics.ts'
+import { deleteTopic, growTopic, recreateTopic } from '../support/topics.ts'
 import { assertUnknown } from '../support/unknown-outcomes.ts'
 import { openWireGate } from '../support/wire-gate.ts'
 
@@ -27,6 +27,7 @@ for (const { name, open } of WAYS) {
     producer: await open(t),
     createTopic: (partitions, config) => createTopic(t, { partitions, ...(config && { config }) }),
     readTopic,
+    growTopic,
     deleteTopic,
     recreateTopic,
   }))

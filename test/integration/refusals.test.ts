@@ -137,7 +137,7 @@ test('dead letters are published too, to their topic, with their reason and with
   const { adapter, reserve } = openAdapter(t, url, { deadLetterTopic: 'graves' })
   await sql`
     insert into outbox.events (topic, key, event_type, payload, headers)
-    values ('t', 'k', 'E', '{"n": 1}', '{"source": "shop", "bad": 5}')`
+    values ('t', 'k', 'E', '{"n": 1}', '{"source": "shop", "bad": 5, "sluice-partition": "9"}')`
   await write(sql, 'large', '2')
   const reservation = await reserve()
   const dead = reservation.events.map(e =>

@@ -1,6 +1,7 @@
 import { monotonicMs } from '../../src/internal/monotonic.ts'
 import { partitionOfKey, partitionOfKeyless } from '../../src/kafka/partitioner.ts'
-import { type OutboxEvent, PARTITION_HEADER } from '../../src/outbox/event.ts'
+import type { OutboxEvent } from '../../src/outbox/event.ts'
+import { PARTITION_HEADER, partitionOfText } from '../../src/outbox/partition-header.ts'
 import type { Outcome, Producer, Rejected, Unknown } from '../../src/relay/producer.ts'
 import type { TopicRecord } from './kafka.ts'
 
@@ -80,7 +81,8 @@ function partitionOf({ headersJson, key, id }: OutboxEvent, partitions: number):
   if (named === undefined) {
     return key === null ? partitionOfKeyless(id, partitions) : partitionOfKey(key, partitions)
   }
-  return /^(0|[1-9]\d*)$/.test(named) && Number(named) < partitions ? Number(named) : null
+  const partition = partitionOfText(named)
+  return partition !== null && partition < partitions ? partition : null
 }
 
 function headersOf({ headersJson, eventId, eventType, id }: OutboxEvent) {

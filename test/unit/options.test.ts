@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { SluiceError } from '../../src/errors.ts'
-import { type Option, optionTable } from '../../src/options/table.ts'
+import type { Option } from '../../src/options/option.ts'
+import { optionTable } from '../../src/options/table.ts'
 import { loadOptions, type Options } from '../../src/options.ts'
 
 const minimal = { DATABASE_URL: 'postgres://me:hunter2@db/shop', KAFKA_BROKERS: 'a:9092, b:9093' }

@@ -261,12 +261,33 @@ test('a reply goes to where the message says, with its correlation', async () =>
   const headers = { reply_to: 'answers', reply_partition: '4', correlation_id: 'c-9' }
   await answering.handle(messageOf({ offset: 0, headers }), tx, { attempt: 1, signal: NEVER })
   assert.equal(events[0]?.topic, 'answers')
-  assert.deepEqual(events[0]?.headers, { correlation_id: 'c-9', reply_partition: '4' })
+  assert.deepEqual(events[0]?.headers, {
+    correlation_id: 'c-9',
+    reply_partition: '4',
+    'sluice-partition': '4',
+  })
   assert.equal(events[0]?.payload, '{"ok":true}')
   await assert.rejects(
     answering.handle(messageOf({ offset: 0 }), tx, { attempt: 1, signal: NEVER }),
     /BadMessage: it has no header reply_to/,
   )
+})
+
+test('a reply without a partition is published by its key, and a partition that is none is a bad message', async () => {
+  const { tx, events } = recordingTx()
+  const answering = handling({ handler: async (_, context) => await context.reply({ ok: true }) })
+  const options = { attempt: 1, signal: NEVER }
+  const anywhere = messageOf({ offset: 0, headers: { reply_to: 'answers', correlation_id: 'c-9' } })
+  await answering.handle(anywhere, tx, options)
+  assert.deepEqual(events[0]?.headers, { correlation_id: 'c-9' })
+  for (const partition of ['', '-1', 'four', '4294967296']) {
+    const headers = { reply_to: 'answers', reply_partition: partition }
+    await assert.rejects(
+      answering.handle(messageOf({ offset: 0, headers }), tx, options),
+      /BadMessage: its header reply_partition is no number of a partition/,
+    )
+  }
+  assert.equal(events.length, 1)
 })
 
 test('calls go through the dependency with the signal of the handler', async () => {

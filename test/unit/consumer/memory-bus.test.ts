@@ -47,6 +47,19 @@ test('it is idle once what was published is handled, delays included', async t =
   assert.deepEqual(handled, ['1', '2'])
 })
 
+test('a named partition is no header of the message, in memory as in Kafka', async t => {
+  const { bus } = await setup(t)
+  const seen: object[] = []
+  const options = { group: 'h', topics: ['t'], codec: textCodec() }
+  await bus.subscribe(options, async ({ headers, partition }) => {
+    seen.push([headers['sluice-partition'], headers.source, partition])
+  })
+  const headers = { 'sluice-partition': '3', source: 'shop' }
+  await bus.transaction(tx => enqueue(tx, { topic: 't', eventType: 'X', payload: 1, headers }))
+  await bus.idle()
+  assert.deepEqual(seen, [[undefined, 'shop', 0]])
+})
+
 test('a group without an inbox goes on where it was', async t => {
   const { bus } = await setup(t)
   const seen: string[] = []

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { EventFault, Fault } from '../../../src/kafka/fault.ts'
 import { partitionOfKey } from '../../../src/kafka/partitioner.ts'
-import { PublishBatch } from '../../../src/kafka/publish-batch.ts'
+import { type PartitionList, PublishBatch } from '../../../src/kafka/publish-batch.ts'
 import type { OutboxEvent } from '../../../src/outbox/event.ts'
 import type { Outcome } from '../../../src/relay/producer.ts'
 import { sampleEvents } from '../../contract/sample-event.ts'
@@ -185,6 +185,47 @@ test('the same partition of two topics makes two lists', () => {
       { topic: 'two', partition: 0, indices: [1] },
     ],
   )
+})
+
+const naming = (partition: number) => ({
+  headersJson: JSON.stringify({ 'sluice-partition': String(partition) }),
+})
+const shown = (lists: readonly PartitionList[]) =>
+  lists.map(({ partition, round, indices }) => [partition, round, indices.join()])
+
+test('a key’s events that name several partitions come in rounds, all others side by side', () => {
+  const work = new PublishBatch(
+    sampleEvents([
+      { key: 'a', ...naming(0) },
+      { key: 'a', ...naming(2) },
+      { key: 'b', ...naming(2) },
+      { key: 'a', ...naming(2) },
+      { key: 'a', ...naming(0) },
+      { key: null, ...naming(0) },
+      { key: null, ...naming(2) },
+      { key: 'b', ...naming(2) },
+    ]),
+  )
+  assert.deepEqual(shown(work.byPartition(new Map([['orders', 3]]))), [
+    [0, 0, '0,5'],
+    [2, 0, '2,6,7'],
+    [2, 1, '1,3'],
+    [0, 2, '4'],
+  ])
+})
+
+test('a named partition that the topic does not have is refused for good, and makes no list', () => {
+  const work = new PublishBatch(sampleEvents([{ key: 'a' }, { key: 'a', ...naming(3) }]))
+  assert.deepEqual([...work.partitionsNamed()], [['orders', 4]])
+  assert.equal(work.byPartition(new Map([['orders', 3]])).flatMap(each => each.indices).length, 1)
+  const refused = work.outcomes[1]
+  assert.ok(refused?.kind === 'rejected')
+  assert.deepEqual([refused.code, refused.permanent], ['invalid_partition', true])
+  assert.match(refused.message, /names partition 3, the topic's highest is 2/)
+})
+
+test('a batch that names no partition takes nothing for granted of its topics', () => {
+  assert.equal(batchOf('a', null).partitionsNamed().size, 0)
 })
 
 test('events of a topic that cannot be looked up have its fault, the others are listed', () => {

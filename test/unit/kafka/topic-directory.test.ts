@@ -41,6 +41,17 @@ test('who has heard of more partitions asks again, and who has not does not', as
   assert.equal(asked.length, 2)
 })
 
+test('who takes more partitions for granted asks again, each time until they are there', async () => {
+  const { directory, asked, broker, count } = setup()
+  await count('a')
+  const least = new Map([['a', 4]])
+  const first = await directory.partitionsOf(new Set(['a']), [], least)
+  broker.partitions = 4
+  const second = await directory.partitionsOf(new Set(['a']), [], least)
+  await directory.partitionsOf(new Set(['a']), [], least)
+  assert.deepEqual([first.get('a'), second.get('a'), asked.length], [2, 4, 3])
+})
+
 test('a broker that is behind another one is not believed', async () => {
   const { count } = setup()
   assert.equal(await count('a', { partitions: 3, learntAtMs: monotonicMs() }), 'partitions_behind')

@@ -1,0 +1,6 @@
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
+
+/** Whether it can be the id of a session at all. */
+export function isSessionId(text: string): boolean {
+  return UUID.test(text)
+}

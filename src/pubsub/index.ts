@@ -1,0 +1,46 @@
+/** Public surface of pub/sub; re-exports only. */
+export { type ErrorCode, SluiceError } from '../errors.ts'
+export type { Log } from '../telemetry/log.ts'
+export {
+  AirCoreFrame,
+  type FrameError,
+  type FrameFields,
+  type FrameKind,
+  type NewFrame,
+  type ReplyAddress,
+  type ReplyOptions,
+} from './air-core-frame.ts'
+export {
+  type ConfigOptions,
+  config,
+  type LocalOptions,
+  type ManagedOptions,
+  type SharedOptions,
+  type TopicCreation,
+  type TopicNames,
+} from './config.ts'
+export {
+  type AskOptions,
+  Correspondent,
+  type CorrespondentOptions,
+  type RequestOptions,
+} from './correspondent.ts'
+export { binary_frames, type FrameCodec } from './frame-codec.ts'
+export type { AssignedPartition, AssignmentListener } from './frame-source.ts'
+export type { FrameStream } from './frame-stream.ts'
+export { partition_tracking } from './partition-tracking.ts'
+export { json_payload, type PayloadCodec, text_payload } from './payload-codec.ts'
+export { publisher, type SendOptions, type Sent } from './publisher.ts'
+export {
+  BadFrame,
+  NoPartition,
+  RepliesOverflow,
+  ReplyPartitionLost,
+  type RequestFacts,
+  RequestFailed,
+  RequestTimeout,
+} from './pubsub-errors.ts'
+export { reply_to_subscriber } from './reply-to-subscriber.ts'
+export type { SubscriberOptions } from './subscriber-options.ts'
+export { topic_type } from './topic-type.ts'
+export { worker_subscriber } from './worker-subscriber.ts'

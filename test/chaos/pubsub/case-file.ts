@@ -1,0 +1,104 @@
+import { FAULTS_OF_BROKER } from './faults.ts'
+import type { Asked, Ended, PubsubHistory, ReplyRecord, RequestRecord } from './history.ts'
+
+/** How long a fault has effects after its end: sessions run out, members join again. */
+export const SETTLE_MS = 15_000
+
+/** A request, by what its requester wrote and what Kafka holds. */
+export interface KnownRequest extends Asked {
+  readonly ends: readonly Ended[]
+  /** Null: the brokers never got it. */
+  readonly record: RequestRecord | null
+  readonly replies: readonly ReplyRecord[]
+}
+
+interface Span {
+  readonly fault: string
+  readonly target: string
+  readonly fromMs: number
+  readonly toMs: number
+}
+
+/** The history of a campaign, as its rules look at it. */
+export class CaseFile {
+  readonly history: PubsubHistory
+  readonly timeoutMs: number
+  readonly requests: readonly KnownRequest[]
+  readonly #faults: readonly Span[]
+
+  constructor(history: PubsubHistory) {
+    const [campaign] = history.all('campaign')
+    if (!campaign) throw new Error('the history does not begin with a campaign')
+    this.history = history
+    this.timeoutMs = campaign.timeoutMs
+    const records = new Map(history.all('request').map(record => [record.id, record]))
+    const ends = grouped(history.all('ended'), ({ id }) => id)
+    const replies = grouped(history.all('reply'), ({ correlationId }) => correlationId)
+    this.requests = history.all('asked').map(asked => {
+      const record = records.get(asked.id) ?? null
+      const own = record === null ? [] : (replies.get(record.correlationId) ?? [])
+      return { ...asked, record, ends: ends.get(asked.id) ?? [], replies: own }
+    })
+    this.#faults = spansOf(history)
+  }
+
+  /** Nothing was wrong anywhere in this time, nor shortly before, and nobody came or went. */
+  isPeaceful(fromMs: number, toMs: number): boolean {
+    const struck = this.#faults.some(span => overlaps(span, fromMs - SETTLE_MS, toMs))
+    return !struck && !this.#moves().some(atMs => fromMs <= atMs && atMs <= toMs)
+  }
+
+  /** This party itself, or the broker, was struck, or had not recovered yet. */
+  isStruck(party: string, fromMs: number, toMs: number): boolean {
+    const ofBroker = new Set(FAULTS_OF_BROKER)
+    return this.#faults.some(
+      span =>
+        overlaps(span, fromMs - SETTLE_MS, toMs) &&
+        (ofBroker.has(span.fault) || span.target === party || span.target === 'attempted'),
+    )
+  }
+
+  /** It stood still for some of this time. */
+  wasFrozen(party: string, fromMs: number, toMs: number): boolean {
+    return this.#faults.some(
+      span =>
+        span.fault === 'requester_frozen' && span.target === party && overlaps(span, fromMs, toMs),
+    )
+  }
+
+  /** When its process ended; null: it was asked to leave, and did so. */
+  diedAtMs(party: string): number | null {
+    const exits = this.history.all('party_exited').filter(exit => exit.party === party)
+    return exits.find(({ how }) => how !== 0)?.atMs ?? null
+  }
+
+  #moves(): number[] {
+    const { history } = this
+    return [
+      ...history.all('connected'),
+      ...history.all('left'),
+      ...history.all('party_exited'),
+    ].map(({ atMs }) => atMs)
+  }
+}
+
+function overlaps({ fromMs, toMs }: Span, beginMs: number, endMs: number): boolean {
+  return fromMs <= endMs && toMs >= beginMs
+}
+
+function grouped<T>(items: Iterable<T>, nameOf: (item: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>()
+  for (const item of items) {
+    const known = groups.get(nameOf(item))
+    if (known) known.push(item)
+    else groups.set(nameOf(item), [item])
+  }
+  return groups
+}
+
+function spansOf(history: PubsubHistory): Span[] {
+  const ends = new Map(history.all('fault_healed').map(({ id, atMs }) => [id, atMs]))
+  return history.all('fault_started').map(({ id, fault, target, atMs: fromMs }) => {
+    return { fault, target, fromMs, toMs: ends.get(id) ?? Number.POSITIVE_INFINITY }
+  })
+}

@@ -1,0 +1,182 @@
+/**
+ * The history of a campaign against pub/sub: one JSON line per happening. Requesters and workers write their own part of
+ * it as they go; what the topics hold was read from them at the end.
+ */
+import { once } from 'node:events'
+import { createReadStream, createWriteStream } from 'node:fs'
+import { createInterface } from 'node:readline'
+import type { FaultBegan, FaultEnded, Noted } from '../consumer/history.ts'
+import type { Role } from './party-spec.ts'
+
+/** Times are milliseconds since 1970 by this machine's clock, which the brokers share. */
+interface At {
+  readonly atMs: number
+}
+
+export interface PubsubCampaignBegan extends At {
+  readonly kind: 'campaign'
+  readonly seed: number
+  readonly commit: string
+  readonly minutes: number
+  /** How long each request may take. */
+  readonly timeoutMs: number
+}
+
+/** A requester's or a worker's process has ended. */
+export interface PartyExited extends At {
+  readonly kind: 'party_exited'
+  readonly party: string
+  readonly role: Role
+  /** The signal that it was sent before, if any. */
+  readonly asked: string | null
+  readonly how: number | string
+}
+
+/** `connect()` has resolved. */
+export interface Connected extends At {
+  readonly kind: 'connected'
+  readonly party: string
+  readonly role: Role
+}
+
+/** It has been disposed of. */
+export interface Left extends At {
+  readonly kind: 'left'
+  readonly party: string
+  readonly role: Role
+}
+
+/** Written before the request is made. */
+export interface Asked extends At {
+  readonly kind: 'asked'
+  readonly party: string
+  /** The frame's; each request has its own. */
+  readonly id: string
+  readonly payload: string
+  /** Right after `connect()`. */
+  readonly first: boolean
+  /** `final`: nothing disturbs any more. */
+  readonly phase: 'faults' | 'rest' | 'final'
+}
+
+export type Ending = 'reply' | 'timeout' | 'lost' | 'closed' | 'other'
+
+/** Written as soon as the request has settled. */
+export interface Ended extends At {
+  readonly kind: 'ended'
+  readonly party: string
+  readonly id: string
+  readonly how: Ending
+  /** With `reply`: the request's payload, as the worker saw it. */
+  readonly echo: string | null
+  /** With an error: its text. */
+  readonly error: string | null
+}
+
+/** A requester was asked to come to rest: whether many of its requests in a row were answered in time. */
+export interface Rested extends At {
+  readonly kind: 'rested'
+  readonly party: string
+  readonly answered: boolean
+}
+
+/** At the end of a requester: requests that it still took for open. */
+export interface Counted extends At {
+  readonly kind: 'counted'
+  readonly party: string
+  readonly open: number
+  readonly unmatched: number
+}
+
+/** In the worker topic. */
+export interface RequestRecord {
+  readonly kind: 'request'
+  readonly id: string
+  readonly correlationId: string
+  readonly replyPartition: number
+  /** When the broker appended it. */
+  readonly timestampMs: number
+}
+
+/** In the reply topic. */
+export interface ReplyRecord {
+  readonly kind: 'reply'
+  readonly correlationId: string
+  readonly partition: number
+  readonly echo: string
+  readonly timestampMs: number
+}
+
+/** Of the workers' group, at rest. */
+export interface LastOffset {
+  readonly kind: 'last_offset'
+  readonly partition: number
+  readonly committed: number
+  readonly end: number
+}
+
+export type PubsubHappening =
+  | PubsubCampaignBegan
+  | FaultBegan
+  | FaultEnded
+  | Noted
+  | PartyExited
+  | Connected
+  | Left
+  | Asked
+  | Ended
+  | Rested
+  | Counted
+  | RequestRecord
+  | ReplyRecord
+  | LastOffset
+
+export type HappeningOf<K extends PubsubHappening['kind']> = Extract<PubsubHappening, { kind: K }>
+
+/** Happenings by their kind, each in the order in which they were told. */
+export class PubsubHistory {
+  readonly #told = new Map<string, PubsubHappening[]>()
+
+  constructor(happenings: Iterable<PubsubHappening> = []) {
+    for (const happening of happenings) this.tell(happening)
+  }
+
+  tell(happening: PubsubHappening): void {
+    const same = this.#told.get(happening.kind)
+    if (same) same.push(happening)
+    else this.#told.set(happening.kind, [happening])
+  }
+
+  all<K extends PubsubHappening['kind']>(kind: K): readonly HappeningOf<K>[] {
+    return (this.#told.get(kind) ?? []) as HappeningOf<K>[]
+  }
+
+  async write(file: string): Promise<void> {
+    const stream = createWriteStream(file)
+    for (const happenings of this.#told.values()) {
+      for (const happening of happenings) {
+        if (!stream.write(`${JSON.stringify(happening)}\n`)) await once(stream, 'drain')
+      }
+    }
+    stream.end()
+    await once(stream, 'close')
+  }
+
+  /** Also what a party wrote: its last line may be cut off. */
+  async read(file: string): Promise<this> {
+    const input = createReadStream(file)
+    for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
+      const happening = parsed(line)
+      if (happening) this.tell(happening)
+    }
+    return this
+  }
+}
+
+function parsed(line: string): PubsubHappening | null {
+  try {
+    return line === '' ? null : (JSON.parse(line) as PubsubHappening)
+  } catch {
+    return null
+  }
+}

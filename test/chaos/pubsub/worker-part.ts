@@ -1,0 +1,107 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { describeError } from '../../../src/errors.ts'
+import {
+  AirCoreFrame,
+  publisher,
+  topic_type,
+  worker_subscriber,
+} from '../../../src/pubsub/index.ts'
+import type { Part, Telling } from './party.ts'
+import { configOf } from './party-config.ts'
+import type { PartySpec } from './party-spec.ts'
+
+const AGAIN_MS = 500
+/** Frames handled at once. */
+const LOOPS = 4
+
+interface Shop extends AsyncDisposable {
+  readonly loops: readonly Promise<void>[]
+}
+
+/** Answers each request with what it says. */
+export class WorkerPart implements Part {
+  readonly #spec: PartySpec
+  readonly #telling: Telling
+  #shop: Shop | null = null
+  #stopped = false
+
+  constructor(spec: PartySpec, telling: Telling) {
+    this.#spec = spec
+    this.#telling = telling
+  }
+
+  async join(): Promise<void> {
+    while (this.#shop === null && !this.#stopped) {
+      try {
+        this.#shop = await this.#open()
+        this.#tellOf('connected')
+      } catch (error) {
+        this.#telling.say(`connect: ${describeError(error)}`)
+        await wait(AGAIN_MS)
+      }
+    }
+  }
+
+  async leave(): Promise<void> {
+    const shop = this.#shop
+    if (shop === null) return
+    this.#shop = null
+    await shop[Symbol.asyncDispose]()
+    this.#tellOf('left')
+  }
+
+  async rest(): Promise<void> {}
+
+  async final(): Promise<void> {}
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    await this.leave()
+  }
+
+  async #open(): Promise<Shop> {
+    const settings = configOf(this.#spec)
+    const subscriber = worker_subscriber.create(settings)
+    const replies = publisher.create(settings)
+    try {
+      await subscriber.connect()
+    } catch (error) {
+      await subscriber[Symbol.asyncDispose]()
+      await replies[Symbol.asyncDispose]()
+      throw error
+    }
+    const over = new AbortController()
+    const loops = Array.from({ length: LOOPS }, async () => {
+      for await (const frame of subscriber.frames) await this.#answer(replies, frame, over.signal)
+    })
+    return {
+      loops,
+      [Symbol.asyncDispose]: async () => {
+        await subscriber[Symbol.asyncDispose]()
+        over.abort()
+        await Promise.all(loops)
+        await replies[Symbol.asyncDispose]()
+      },
+    }
+  }
+
+  /** A reply that is not confirmed is sent again: otherwise its request would count as handled without one. */
+  async #answer(replies: publisher, frame: AirCoreFrame, over: AbortSignal): Promise<void> {
+    const reply = AirCoreFrame.reply(frame, frame.payload)
+    for (;;) {
+      try {
+        await replies.send(reply, { topic_type: topic_type.reply_to })
+        return
+      } catch (error) {
+        this.#telling.say(`reply: ${describeError(error)}`)
+        if (over.aborted) throw error
+        await wait(AGAIN_MS)
+      }
+    }
+  }
+
+  #tellOf(kind: 'connected' | 'left'): void {
+    const { name: party, role } = this.#spec
+    this.#telling.tell({ kind, atMs: Date.now(), party, role })
+  }
+}

@@ -14,7 +14,8 @@ RUN npm run build && npm prune --omit=dev --ignore-scripts
 
 FROM ${BASE_IMAGE}
 ENV NODE_ENV=production \
-    SLUICE_HTTP=0.0.0.0:8780
+    SLUICE_HTTP=0.0.0.0:8780 \
+    SLUICE_ADMISSION_HTTP=0.0.0.0:8080
 WORKDIR /sluice
 COPY --from=build /sluice/node_modules node_modules
 COPY --from=build /sluice/dist dist
@@ -24,9 +25,10 @@ COPY migrations migrations
 COPY config config
 # Numeric, so that Kubernetes can check runAsNonRoot.
 USER 1000:1000
-EXPOSE 8780
+# The relay's port, and that of waiting rooms.
+EXPOSE 8780 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
-  CMD ["node", "-e", "fetch('http://127.0.0.1:8780/livez').then(r => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+  CMD ["node", "-e", "Promise.any([8780, 8080].map(p => fetch(`http://127.0.0.1:${p}/livez`))).then(r => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 # Exec form: the daemon is process 1 and gets SIGTERM itself. Give it more than SLUICE_SHUTDOWN_GRACE_MS to stop.
 ENTRYPOINT ["node", "bin/sluice"]
 CMD ["run"]

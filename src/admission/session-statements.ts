@@ -40,10 +40,11 @@ export function readStatement(sql: Sql, ids: readonly string[]) {
 export function seenStatement(sql: Sql, ids: readonly string[]) {
   return sql`
     with found as materialized (
-      select s.id from admission.sessions s
-      where s.id = any (${arrayText(ids)}::text::uuid[]) and s.status = 'WAITING'
+      select s.id from unnest(${arrayText(ids)}::text::uuid[]) g (id)
+      join admission.sessions s on s.id = g.id
+      where s.status = 'WAITING'
       order by s.id
-      for no key update skip locked
+      for no key update of s skip locked
     )
     update admission.sessions s set seen_at = clock_timestamp()
     from found f
@@ -59,9 +60,10 @@ export function claimStatement(sql: Sql, ids: readonly string[]) {
   const patience = ids.length > 1 ? sql`skip locked` : sql``
   return sql<{ id: string; lease_until: Date }[]>`
     with found as materialized (
-      select s.id, r.lease_ms from admission.sessions s
+      select s.id, r.lease_ms from unnest(${arrayText(ids)}::text::uuid[]) g (id)
+      join admission.sessions s on s.id = g.id
       join admission.rooms r on r.event_id = s.event_id
-      where s.id = any (${arrayText(ids)}::text::uuid[]) and s.status = 'ACTIVE' and s.claimed_at is null
+      where s.status = 'ACTIVE' and s.claimed_at is null
         and s.lease_until > clock_timestamp()
       order by s.id
       for no key update of s ${patience}
@@ -82,9 +84,10 @@ export function extendStatement(sql: Sql, ids: readonly string[]) {
   const patience = ids.length > 1 ? sql`skip locked` : sql``
   return sql<{ id: string }[]>`
     with wanted as materialized (
-      select s.id, r.lease_ms from admission.sessions s
+      select s.id, r.lease_ms from unnest(${arrayText(ids)}::text::uuid[]) g (id)
+      join admission.sessions s on s.id = g.id
       join admission.rooms r on r.event_id = s.event_id
-      where s.id = any (${arrayText(ids)}::text::uuid[]) and s.status = 'ACTIVE' and r.renewable
+      where s.status = 'ACTIVE' and r.renewable
         and s.lease_until > clock_timestamp()
     ), found as materialized (
       select s.id, w.lease_ms from wanted w join admission.sessions s on s.id = w.id

@@ -102,6 +102,7 @@ export function endStatement(
   { leaving, forgotten, unseenMs }: { leaving: string; forgotten: string; unseenMs: number },
   { endsMax }: TurnLimits,
 ) {
+  const at = instant(tx, now)
   return tx<Changed[]>`
     with leaving as materialized (
       select s.id, s.status = 'ACTIVE' as was_active
@@ -110,29 +111,29 @@ export function endStatement(
       where s.event_id = ${eventId} and s.status in ('WAITING', 'ACTIVE')
     ), overdue as materialized (
       select s.id from admission.sessions s
-      where s.status = 'ACTIVE' and s.lease_until <= ${now}::text::timestamptz and s.event_id = ${eventId}
-        and s.id <> all (${leaving}::text::uuid[])
+      where s.status = 'ACTIVE' and s.lease_until <= ${at} and s.event_id = ${eventId}
+        and not exists (select from leaving l where l.id = s.id)
       order by s.lease_until
       limit ${endsMax}::int
     ), departed as (
       update admission.sessions s
-      set status = 'LEFT', ended_at = ${now}::text::timestamptz
+      set status = 'LEFT', ended_at = ${at}
       from leaving l
       where s.id = l.id and s.status in ('WAITING', 'ACTIVE')
       returning s.id, s.user_id, s.status, l.was_active, s.seq
     ), expired as (
       update admission.sessions s
-      set status = 'EXPIRED', ended_at = ${now}::text::timestamptz
+      set status = 'EXPIRED', ended_at = ${at}
       from overdue o
-      where s.id = o.id and s.status = 'ACTIVE' and s.lease_until <= ${now}::text::timestamptz
+      where s.id = o.id and s.status = 'ACTIVE' and s.lease_until <= ${at}
       returning s.id, s.user_id, s.status, true as was_active, s.seq
     ), abandoned as (
       update admission.sessions s
-      set status = 'ABANDONED', ended_at = ${now}::text::timestamptz
+      set status = 'ABANDONED', ended_at = ${at}
       from (select distinct unnest(${forgotten}::text::uuid[]) as id) f
       where s.id = f.id and s.event_id = ${eventId} and s.status = 'WAITING'
-        and s.seen_at < ${now}::text::timestamptz - ${unseenMs}::float8 * interval '1 ms'
-        and s.id <> all (${leaving}::text::uuid[])
+        and s.seen_at < ${at} - ${unseenMs}::float8 * interval '1 ms'
+        and not exists (select from leaving l where l.id = s.id)
       returning s.id, s.user_id, s.status, false as was_active, s.seq
     )
     select id::text, user_id, status, was_active, seq::float8 from (
@@ -154,8 +155,9 @@ export function grantStatement(
 ) {
   const { now, wait_grace_ms, claim_ms } = room
   const looked = free + passedMax
+  const at = instant(tx, now)
   const unseen = tx`coalesce(
-    c.seen_at < ${now}::text::timestamptz - ${wait_grace_ms}::float8 * interval '1 ms', false)`
+    c.seen_at < ${at} - ${wait_grace_ms}::float8 * interval '1 ms', false)`
   return tx<Changed[]>`
     with let_in as materialized (
       select c.id, c.seq
@@ -183,12 +185,17 @@ export function grantStatement(
     )
     update admission.sessions s
     set status = case when c.admitted then 'ACTIVE' else 'ABANDONED' end,
-      granted_at = case when c.admitted then ${now}::text::timestamptz end,
-      lease_until = case when c.admitted then ${now}::text::timestamptz + ${claim_ms}::float8 * interval '1 ms' end,
-      ended_at = case when not c.admitted then ${now}::text::timestamptz end
+      granted_at = case when c.admitted then ${at} end,
+      lease_until = case when c.admitted then ${at} + ${claim_ms}::float8 * interval '1 ms' end,
+      ended_at = case when not c.admitted then ${at} end
     from (select id, true as admitted from let_in union all select id, false from passed) c
     where s.id = c.id and s.status = 'WAITING'
     returning s.id::text, s.user_id, s.status, false as was_active, s.seq::float8`
+}
+
+/** Read once, not for each row. */
+function instant(tx: Tx, now: string) {
+  return tx`(select ${now}::text::timestamptz)`
 }
 
 export interface Counted {
@@ -202,6 +209,7 @@ export interface Counted {
 /** Index rooms_pkey. */
 export function countStatement(tx: Tx, eventId: string, now: string, counted: Counted) {
   const { numbered, granted, freed, freedWeight, isNewWindow } = counted
+  const at = instant(tx, now)
   return tx`
     update admission.rooms r
     set last_seq = r.last_seq + ${numbered}::int,
@@ -209,8 +217,8 @@ export function countStatement(tx: Tx, eventId: string, now: string, counted: Co
       granted = r.granted + ${granted}::int,
       freed = r.freed + ${freed}::int,
       freed_weight = case when ${freed}::int > 0 then ${freedWeight}::float8 else r.freed_weight end,
-      freed_at = case when ${freed}::int > 0 then ${now}::text::timestamptz else r.freed_at end,
-      freed_since = case when ${isNewWindow}::boolean and ${freed}::int > 0 then ${now}::text::timestamptz
+      freed_at = case when ${freed}::int > 0 then ${at} else r.freed_at end,
+      freed_since = case when ${isNewWindow}::boolean and ${freed}::int > 0 then ${at}
         else r.freed_since end
     where r.event_id = ${eventId}`
 }

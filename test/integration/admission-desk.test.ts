@@ -28,7 +28,11 @@ import { until } from '../support/until.ts'
 const JOINS = 'waiting-room-joins'
 const DEADLINE_MS = 20_000
 
-function openDesk(t: TestContext, parts: AdmissionParts, options: Partial<PostgresDeskOptions> = {}) {
+function openDesk(
+  t: TestContext,
+  parts: AdmissionParts,
+  options: Partial<PostgresDeskOptions> = {},
+) {
   const reports: TurnReport[] = []
   const desk = new PostgresDesk({
     ...parts,
@@ -73,7 +77,10 @@ test('joining again gets the open session, also at once and from two processes',
   const parts = await openAdmission(t)
   const desks = [openDesk(t, parts).desk, openDesk(t, parts).desk]
   await makeRoom(parts.sql)
-  const requests = Array.from({ length: 400 }, (_, n) => ({ eventId: EVENT, userId: `user-${n % 50}` }))
+  const requests = Array.from({ length: 400 }, (_, n) => ({
+    eventId: EVENT,
+    userId: `user-${n % 50}`,
+  }))
   const joined = await Promise.all(requests.map((request, n) => desks[n % 2]!.join(request)))
   const sessions = new Map<string, Set<string>>()
   joined.forEach(({ sessionId }, n) => {

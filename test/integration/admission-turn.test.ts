@@ -56,7 +56,8 @@ test('joins that were read before change nothing when they are read again', asyn
   const ids = await putSessions(parts.sql, 3)
   await turn(parts, { joins: joinsOf(ids) })
   const before = [await factsOf(parts.sql, ids), await roomOf(parts.sql)].map(rounded)
-  const versions = () => parts.sql`select xmin::text, ctid::text from admission.sessions order by 1, 2`
+  const versions = () =>
+    parts.sql`select xmin::text, ctid::text from admission.sessions order by 1, 2`
   const written = await versions()
   assert.deepEqual(await turn(parts, { joins: joinsOf(ids) }), NOTHING)
   // The relay may have sent one twice.
@@ -297,7 +298,13 @@ test('each change is told once, with who and what, in the order in which it came
   await turn(parts, { leaving: [ids[1]!], changesTopic })
   const told = await toldTo(parts.sql, CHANGES)
   assert.deepEqual(
-    told.map(({ event_type, key, payload }) => [event_type, key, payload.userId, payload.status, payload.seq]),
+    told.map(({ event_type, key, payload }) => [
+      event_type,
+      key,
+      payload.userId,
+      payload.status,
+      payload.seq,
+    ]),
     [
       ['waiting-room.granted', EVENT, 'ann', 'ACTIVE', 1],
       ['waiting-room.granted', EVENT, 'bob', 'ACTIVE', 2],
@@ -339,8 +346,9 @@ test('a turn that waited for the room sees what was done meanwhile', async t => 
   const second = turn(parts, { joins: joinsOf(ids) })
   await until(
     async () =>
-      (await parts.sql`select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`)
-        .length === 1,
+      (
+        await parts.sql`select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`
+      ).length === 1,
     { deadlineMs: 5_000, what: 'the second waits for the first' },
   )
   release()

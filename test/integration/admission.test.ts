@@ -6,6 +6,7 @@ import { createBus } from '../../src/create-bus.ts'
 import { ADMISSION_SECRET, admissionUnderTest, Visitors } from '../support/admission.ts'
 import { cleanup } from '../support/cleanup.ts'
 import { readTopic } from '../support/kafka.ts'
+import { committed } from '../support/kafkajs-source.ts'
 import { kafkaBrokers, uniqueName } from '../support/parts.ts'
 import { until } from '../support/until.ts'
 
@@ -72,8 +73,9 @@ test('the granter commits its offset, and reading the joins again changes nothin
   const ids: string[] = []
   for (const user of ['ann', 'ben', 'cem', 'dan']) ids.push(await visitors.join('concert', user))
   await visitors.untilStatus(String(ids[1]), 'ACTIVE')
-  const numbers = async () =>
-    under.sql`select user_id, status, seq::int, log_offset::int from admission.sessions order by joined_at, id`
+  const numbers = async () => [
+    ...(await under.sql`select user_id, status, seq::int, log_offset::int from admission.sessions order by joined_at, id`),
+  ]
   await until(async () => (await numbers()).every(({ seq }) => seq !== null), {
     deadlineMs: 30_000,
     what: 'all joins are numbered',
@@ -89,6 +91,7 @@ test('the granter commits its offset, and reading the joins again changes nothin
     ],
   )
   await admission.stop()
+  assert.deepEqual(await committed(under.group, under.joinsTopic), { 0: '4' })
 
   // A granter of another group begins at the first join.
   const again = await under.start({ options: { group: `${under.group}-again` } })

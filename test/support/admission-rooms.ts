@@ -94,7 +94,7 @@ export async function factsOf(sql: Sql, ids: readonly string[]): Promise<Session
     select s.id::text, s.status, s.seq::float8, s.log_offset::float8, s.claimed_at is not null as claimed,
       extract(epoch from s.lease_until - clock_timestamp())::float8 * 1000 as lease_ms,
       extract(epoch from clock_timestamp() - s.seen_at)::float8 * 1000 as unseen_ms, s.ended_at is not null as ended
-    from admission.sessions s where s.id = any (${`{${ids.join(',')}}`}::text::uuid[])`
+    from unnest(${`{${ids.join(',')}}`}::text::uuid[]) g (id) join admission.sessions s on s.id = g.id`
   const found = new Map(rows.map(row => [row.id, row]))
   return ids.flatMap(id => found.get(id) ?? [])
 }
@@ -119,13 +119,13 @@ export async function roomOf(sql: Sql, eventId = EVENT): Promise<RoomFacts> {
 /** Ends the leases of sessions, or of all that are active, as if their time had passed. */
 export async function endLeases(sql: Sql, ids: readonly string[]): Promise<void> {
   await sql`
-    update admission.sessions set lease_until = clock_timestamp() - interval '1 ms'
-    where id = any (${`{${ids.join(',')}}`}::text::uuid[])`
+    update admission.sessions s set lease_until = clock_timestamp() - interval '1 ms'
+    from unnest(${`{${ids.join(',')}}`}::text::uuid[]) g (id) where s.id = g.id`
 }
 
 /** As if they had not been seen for so long. */
 export async function lastSeen(sql: Sql, ids: readonly string[], agoMs: number): Promise<void> {
   await sql`
-    update admission.sessions set seen_at = clock_timestamp() - ${agoMs}::float8 * interval '1 ms'
-    where id = any (${`{${ids.join(',')}}`}::text::uuid[])`
+    update admission.sessions s set seen_at = clock_timestamp() - ${agoMs}::float8 * interval '1 ms'
+    from unnest(${`{${ids.join(',')}}`}::text::uuid[]) g (id) where s.id = g.id`
 }

@@ -46,7 +46,7 @@ const FAULTS_UNTIL = 0.85
 const JOINS_AT_ONCE = 32
 const LONG_STAY_MS = 9_000
 /** How many ask at once for how long they have to wait, in all rooms. */
-const WINDOWS_MAX = 800
+const WINDOWS = { min: 300, max: 800 }
 const LOOK_EVERY_MS = 250
 const TELL_EVERY_MS = 10_000
 const NEVER = new AbortController().signal
@@ -102,7 +102,8 @@ async function play(field: Field, options: AdmissionCampaignOptions): Promise<vo
   const rooms = Array.from({ length: options.rooms }, (_, index) => `event-${index + 1}`)
   const operator = new Operator({ client, bearer: BEARER, rooms, capacity, seed })
   await operator.open()
-  const window = Math.ceil(Math.min(2 * capacity, WINDOWS_MAX / rooms.length))
+  const windows = Math.max(WINDOWS.min, 2 * capacity * rooms.length)
+  const window = Math.ceil(Math.min(WINDOWS.max, windows) / rooms.length)
   const visitors = new Visitors({
     ...{ client, history, joinsAtOnce: JOINS_AT_ONCE, windowOf: () => window },
     visitors: visitorsOf({ seed, joins, rooms, stayMsMax, longStayMsMax: LONG_STAY_MS }),

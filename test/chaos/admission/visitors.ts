@@ -17,10 +17,10 @@ export interface VisitorsOptions {
 }
 
 const SESSIONS = '/api/waiting-room/sessions'
-const WINDOW_EVERY_MS = 200
+const WINDOW_EVERY_MS = 100
 /** One who waits at the head of the line asks so often. */
 const ASK_EVERY_MS = 3_000
-const ASKING_MAX = 40
+const ASKING_MAX = 200
 
 /**
  * All visitors of a campaign. A hundred thousand cannot ask for their turn every few seconds: most learn of it from the
@@ -178,15 +178,18 @@ export class Visitors {
   /** Those at the head of each line look how far they are; so they are seen, and learn of a turn that nobody told. */
   async #askAtHeads(): Promise<void> {
     const { signal } = this.#stop
+    const asking = new Map<Visit, Promise<void>>()
     while (!signal.aborted) {
-      const due: Visit[] = []
-      for (const [eventId, line] of this.#lines) due.push(...this.#headOf(eventId, line))
-      while (due.length > 0 && !signal.aborted) {
-        const some = due.splice(0, ASKING_MAX)
-        await Promise.all(some.map(visit => this.#ask(visit, 'GET', '')))
+      for (const [eventId, line] of this.#lines) {
+        for (const visit of this.#headOf(eventId, line)) {
+          if (asking.size >= ASKING_MAX || asking.has(visit)) continue
+          const asked = this.#ask(visit, 'GET', '').then(() => void asking.delete(visit))
+          asking.set(visit, asked)
+        }
       }
       await pause(WINDOW_EVERY_MS, signal)
     }
+    await Promise.all(asking.values())
   }
 
   #headOf(eventId: string, line: Visit[]): Visit[] {

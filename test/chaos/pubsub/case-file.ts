@@ -2,7 +2,9 @@ import { FAULTS_OF_BROKER } from './faults.ts'
 import type { Asked, Ended, PubsubHistory, ReplyRecord, RequestRecord } from './history.ts'
 
 /** How long a fault has effects after its end: sessions run out, members join again. */
-export const SETTLE_MS = 15_000
+const SETTLE_MS = 15_000
+/** How long one that was struck itself, or whose broker was, takes to read again. */
+const RECOVERY_MS = 6_000
 
 /** A request, by what its requester wrote and what Kafka holds. */
 export interface KnownRequest extends Asked {
@@ -48,12 +50,12 @@ export class CaseFile {
     return !struck && !this.#moves().some(atMs => fromMs <= atMs && atMs <= toMs)
   }
 
-  /** This party itself, or the broker, was struck, or had not recovered yet. */
+  /** This party itself, or the broker, was struck then, or had not recovered yet. */
   isStruck(party: string, fromMs: number, toMs: number): boolean {
     const ofBroker = new Set(FAULTS_OF_BROKER)
     return this.#faults.some(
       span =>
-        overlaps(span, fromMs - SETTLE_MS, toMs) &&
+        overlaps(span, fromMs - RECOVERY_MS, toMs) &&
         (ofBroker.has(span.fault) || span.target === party || span.target === 'attempted'),
     )
   }

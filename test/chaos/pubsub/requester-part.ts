@@ -44,9 +44,9 @@ export class RequesterPart implements Part {
         await wait(JOIN_AGAIN_MS)
         continue
       }
+      this.#tellOf('connected')
       // Before anything else happens: it must be answered.
       const first = this.#ask(correspondent, 'faults', true)
-      this.#tellOf('connected')
       this.#correspondent = correspondent
       this.#asking = this.#askOn(correspondent)
       await first

@@ -27,7 +27,7 @@ const nameOf = ({ party, payload }: KnownRequest) => `${payload} of ${party}`
 /** A reply, a time-out, a loss, or the end of its process; and one of them. */
 function judgeEnds(file: CaseFile, request: KnownRequest, findings: Findings): void {
   const { ends, party } = request
-  if (ends.length === 0 && file.diedAtMs(party) === null) findings.add('not_ended', nameOf(request))
+  if (ends.length === 0 && !diedWithIt(file, request)) findings.add('not_ended', nameOf(request))
   if (ends.length > 1) {
     findings.add('ended_twice', `${nameOf(request)}: ${ends.map(({ how }) => how)}`)
   }
@@ -38,6 +38,13 @@ function judgeEnds(file: CaseFile, request: KnownRequest, findings: Findings): v
       findings.add('ended_otherwise', `${nameOf(request)}: ${error}`)
     }
   }
+}
+
+/** Its process was gone before it had to end. */
+function diedWithIt(file: CaseFile, { party, atMs }: KnownRequest): boolean {
+  const diedAtMs = file.diedAtMs(party)
+  if (diedAtMs === null) return false
+  return diedAtMs <= atMs + file.timeoutMs + LATE_MS || file.wasFrozen(party, atMs, diedAtMs)
 }
 
 function hasLeft(file: CaseFile, party: string, atMs: number): boolean {
@@ -64,13 +71,12 @@ function judgeReply(request: KnownRequest, end: Ended, findings: Findings): void
 
 /** A reply that lay in time where its requester listened was delivered. */
 function judgeTimeout(file: CaseFile, request: KnownRequest, end: Ended, findings: Findings): void {
-  if (file.isStruck(request.party, request.atMs, end.atMs)) return
   const untilMs = request.atMs + file.timeoutMs - DELIVERY_MS
   const inTime = request.replies.find(
     ({ partition, timestampMs }) =>
       partition === request.record?.replyPartition && timestampMs <= untilMs,
   )
-  if (!inTime) return
+  if (!inTime || file.isStruck(request.party, inTime.timestampMs, end.atMs)) return
   const after = inTime.timestampMs - request.atMs
   findings.add('reply_not_delivered', `${nameOf(request)}: its reply was there after ${after} ms`)
 }

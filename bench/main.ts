@@ -1,11 +1,15 @@
 /** `npm run bench -- <what> [--events N] …`: measures on a real PostgreSQL and a real Kafka. */
 import { parseArgs } from 'node:util'
 import { describeError } from '../src/errors.ts'
+import { benchAdmission } from './admission.ts'
+import { admissionLines } from './admission-report.ts'
 import { benchConsume } from './consume.ts'
 import { consumeLines, medianOfConsumed, roomLine } from './consumer-report.ts'
 import { benchDrain, type DrainBenchOptions, type Round } from './drain.ts'
 import { median } from './median.ts'
 import { benchMemory } from './memory.ts'
+import { benchRequestReply } from './request-reply.ts'
+import { medianOfRequestReply, requestReplyLines } from './request-reply-report.ts'
 import { benchWaitingRoom } from './waiting-room.ts'
 
 const USAGE = `usage: npm run bench -- drain [--events 100000] [--keys 5000] [--bytes 500] [--partitions 12]
@@ -13,17 +17,34 @@ const USAGE = `usage: npm run bench -- drain [--events 100000] [--keys 5000] [--
        npm run bench -- memory [--events 100000] [--bytes 500] [--seconds 30] [--json]
        npm run bench -- consume [--events 100000] [--keys 5000] [--bytes 500] [--partitions 12] [--rounds 1] [--json]
        npm run bench -- waiting-room [--tasks 1000000] [--seconds 10] [--json]
+       npm run bench -- request-reply [--bytes 500] [--seconds 10] [--rate 200] [--open 1000] [--partitions 12] [--rounds 1] [--json]
+       npm run bench -- admission [--joins 25000] [--connections 64] [--seconds 10] [--json]
   drain         publishes a full outbox, between two runs of a bare kafkajs producer with the same records
   memory        what a relay needs with that many events waiting, while no broker answers and while it publishes
   consume       handles a topic with an inbox and an effect for each record, by hand and by the kit
   waiting-room  claims and completes what is due of that many tasks, while records are parked
+  request-reply asks an echo one by one, at a rate, and with many open, by kafkajs and by a Correspondent
+  admission     joins a room, looks how it goes, and leaves, over HTTP; looks also at a bare server of the same bytes
 `
 
-const SUBJECTS = ['drain', 'memory', 'consume', 'waiting-room'] as const
+const SUBJECTS = [
+  'drain',
+  'memory',
+  'consume',
+  'waiting-room',
+  'request-reply',
+  'admission',
+] as const
 
 interface Command extends DrainBenchOptions {
   readonly what: (typeof SUBJECTS)[number]
   readonly tasks: number
+  /** Requests a second. */
+  readonly rate: number
+  /** Requests at once. */
+  readonly open: number
+  readonly joins: number
+  readonly connections: number
   /** Undefined: the default of what is measured. */
   readonly seconds: number | undefined
   readonly json: boolean
@@ -40,6 +61,10 @@ function parse(args: readonly string[]): Command {
       partitions: { type: 'string', default: '12' },
       rounds: { type: 'string', default: '1' },
       tasks: { type: 'string', default: '1000000' },
+      rate: { type: 'string', default: '200' },
+      open: { type: 'string', default: '1000' },
+      joins: { type: 'string', default: '25000' },
+      connections: { type: 'string', default: '64' },
       seconds: { type: 'string' },
       workers: { type: 'string' },
       json: { type: 'boolean', default: false },
@@ -52,6 +77,10 @@ function parse(args: readonly string[]): Command {
   return {
     what,
     tasks: wholeNumber('--tasks', values.tasks, 10_000),
+    rate: wholeNumber('--rate', values.rate, 1),
+    open: wholeNumber('--open', values.open, 1),
+    joins: wholeNumber('--joins', values.joins, 6_000),
+    connections: wholeNumber('--connections', values.connections, 1),
     seconds: optional('--seconds', values.seconds),
     events: wholeNumber('--events', values.events, 2_000),
     keys: wholeNumber('--keys', values.keys, 1),
@@ -164,11 +193,37 @@ async function measureRoom(command: Command, say: (text: string) => void): Promi
   )
 }
 
+async function measureRequestReply(command: Command, say: (text: string) => void): Promise<void> {
+  const { rate: ratePerSecond, seconds = 10 } = command
+  let played = 0
+  const rounds = await benchRequestReply({ ...command, ratePerSecond, seconds }, say, round => {
+    played += 1
+    say([`round ${played}`, ...requestReplyLines(round)].join('\n'))
+  })
+  const result = medianOfRequestReply(rounds)
+  process.stdout.write(
+    command.json
+      ? `${JSON.stringify({ settings: command, median: result, rounds })}\n`
+      : `${['median', ...requestReplyLines(result)].join('\n')}\n`,
+  )
+}
+
+async function measureAdmission(command: Command, say: (text: string) => void): Promise<void> {
+  const phases = await benchAdmission({ ...command, seconds: command.seconds ?? 10 }, say)
+  process.stdout.write(
+    command.json
+      ? `${JSON.stringify({ settings: command, phases })}\n`
+      : `${admissionLines(phases).join('\n')}\n`,
+  )
+}
+
 const MEASURES = {
   drain: measureDrain,
   memory: measureMemory,
   consume: measureConsume,
   'waiting-room': measureRoom,
+  'request-reply': measureRequestReply,
+  admission: measureAdmission,
 }
 
 // Leaving by `exit` lets the relay's owner end it; a signal's default would leave it running.

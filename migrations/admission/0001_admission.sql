@@ -72,3 +72,10 @@ CREATE TABLE admission.signing_key (
   secret     bytea       NOT NULL CHECK (octet_length(secret) >= 32),
   created_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
+
+-- Since when visitors have been able to show themselves without a break: for the time before, nobody is passed over.
+CREATE TABLE admission.attendance (
+  only_one boolean     PRIMARY KEY DEFAULT true CHECK (only_one),
+  since    timestamptz NOT NULL,
+  beat_at  timestamptz NOT NULL
+) WITH (fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);

@@ -5,7 +5,8 @@ const OVERDUE_MAX = 1_000
 
 /**
  * Rooms whose turn would change something: with overdue leases, or with free places and somebody who waits. Those that
- * wait are found by leaping from room to room in their index. Indexes sessions_active, sessions_waiting, rooms_pkey.
+ * wait are found by leaping from room to room in their index; the limit keeps the rooms from being read as a whole.
+ * Indexes sessions_active, sessions_waiting, rooms_pkey.
  */
 export function dueRoomsStatement(sql: Sql) {
   return sql<{ event_id: string }[]>`
@@ -33,8 +34,13 @@ export function dueRoomsStatement(sql: Sql) {
     )
     select o.event_id from overdue o
     union
-    select r.event_id from crowded c join admission.rooms r on r.event_id = c.event_id
-    where not r.paused and r.active < r.capacity`
+    select r.event_id
+    from crowded c
+    cross join lateral (
+      select r.event_id from admission.rooms r
+      where r.event_id = c.event_id and not r.paused and r.active < r.capacity
+      limit 1
+    ) r`
 }
 
 export interface UnseenRow {

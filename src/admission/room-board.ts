@@ -137,7 +137,7 @@ export class RoomBoard {
 }
 
 /** Indexes rooms_pkey and, without the table, sessions_waiting. */
-function boardStatement(
+export function boardStatement(
   sql: Parameters<Parameters<Database['run']>[1]>[0],
   ids: readonly string[],
 ) {

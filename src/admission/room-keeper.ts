@@ -2,6 +2,7 @@ import { monotonicMs } from '../internal/monotonic.ts'
 import { pause } from '../internal/pause.ts'
 import type { Database } from '../postgres/database.ts'
 import type { TransactionPool } from '../postgres/transaction-pool.ts'
+import { attendStatement } from './attendance.ts'
 import { deleteEndedStatement, dueRoomsStatement, unseenStatement } from './keeper-statements.ts'
 import { RoomTurns, type TurnListener } from './room-turns.ts'
 
@@ -24,6 +25,7 @@ export interface RoomKeeperOptions {
 }
 
 const DEFAULTS = { everyMs: 250, pruneEveryMs: 60_000 }
+const ATTEND_EVERY_MS = 1_000
 const BACKOFF_MS_MAX = 1_000
 /** Looking for rooms takes no more than a fifth of the time. */
 const PAUSE_TIMES_COST = 4
@@ -42,6 +44,7 @@ export class RoomKeeper {
   readonly #turns: RoomTurns
   readonly #stop = new AbortController()
   readonly #signal: AbortSignal
+  #attendedAtMs = Number.NEGATIVE_INFINITY
   #prunedAtMs = monotonicMs()
   #after = FIRST_USER
   /** Resolves once stopped; never rejects. */
@@ -70,6 +73,7 @@ export class RoomKeeper {
     for (let faults = 0; !this.#signal.aborted; ) {
       let pauseMs = everyMs
       try {
+        await this.#attend()
         const costMs = await this.#giveTurns()
         await this.#prune()
         pauseMs = Math.max(everyMs, costMs * PAUSE_TIMES_COST)
@@ -83,6 +87,12 @@ export class RoomKeeper {
       await pause(pauseMs, this.#signal)
     }
     await this.#turns.stop()
+  }
+
+  async #attend(): Promise<void> {
+    if (monotonicMs() - this.#attendedAtMs < ATTEND_EVERY_MS) return
+    await this.#options.database.run('telling that rooms are looked after', attendStatement)
+    this.#attendedAtMs = monotonicMs()
   }
 
   /** @returns what it took to find the rooms */

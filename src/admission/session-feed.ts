@@ -46,8 +46,15 @@ export class SessionFeed {
     return new SessionFeed(options)
   }
 
-  /** @returns ends the watch; safe to call twice */
+  /**
+   * Closes the watcher at once if the feed has stopped meanwhile.
+   * @returns ends the watch; safe to call twice
+   */
   watch(sessionId: string, watcher: SessionWatcher): () => void {
+    if (this.#stopping.signal.aborted) {
+      watcher.close()
+      return () => {}
+    }
     const watchers = this.#watched.get(sessionId) ?? new Set()
     watchers.add(watcher)
     this.#watched.set(sessionId, watchers)

@@ -36,70 +36,61 @@ export function readStatement(sql: Sql, ids: readonly string[]) {
     join admission.sessions s on s.id = g.id`
 }
 
-/** What is locked is left out: whoever has the row tells that the session lives, or ends it. Index sessions_pkey. */
+/**
+ * The sessions as they are once their rows are locked. With several ids what is locked by others is left out, so that
+ * nobody waits for a row while he has another; a single one is waited for. What is asked of a session stands outside, or
+ * the planner would now and then find it by another index than sessions_pkey.
+ */
+function locked(sql: Sql, ids: readonly string[]) {
+  const patience = ids.length > 1 ? sql`skip locked` : sql``
+  return sql`
+    select l.* from unnest(${arrayText(ids)}::text::uuid[]) g (id)
+    cross join lateral (
+      select s.id, s.event_id, s.status, s.claimed_at, s.lease_until from admission.sessions s
+      where s.id = g.id
+      for no key update ${patience}
+    ) l`
+}
+
+/** Whoever has the row of one that is left out tells that the session lives, or ends it. Index sessions_pkey. */
 export function seenStatement(sql: Sql, ids: readonly string[]) {
   return sql`
-    with found as materialized (
-      select s.id from unnest(${arrayText(ids)}::text::uuid[]) g (id)
-      join admission.sessions s on s.id = g.id
-      where s.status = 'WAITING'
-      order by s.id
-      for no key update of s skip locked
-    )
+    with found as materialized (${locked(sql, ids)})
     update admission.sessions s set seen_at = clock_timestamp()
     from found f
-    where s.id = f.id`
+    where s.id = f.id and f.status = 'WAITING'`
 }
 
 /**
- * Starts the leases of those that were let in and are asked for now. With several ids what is locked is left out, so
- * that nobody waits for a row while he has another; a single one is waited for. Indexes sessions_pkey, rooms_pkey.
+ * Starts the leases of those that were let in and are asked for now. Indexes sessions_pkey, rooms_pkey.
  * @returns whose lease has begun
  */
 export function claimStatement(sql: Sql, ids: readonly string[]) {
-  const patience = ids.length > 1 ? sql`skip locked` : sql``
   return sql<{ id: string; lease_until: Date }[]>`
-    with found as materialized (
-      select s.id, r.lease_ms from unnest(${arrayText(ids)}::text::uuid[]) g (id)
-      join admission.sessions s on s.id = g.id
-      join admission.rooms r on r.event_id = s.event_id
-      where s.status = 'ACTIVE' and s.claimed_at is null
-        and s.lease_until > clock_timestamp()
-      order by s.id
-      for no key update of s ${patience}
-    )
+    with found as materialized (${locked(sql, ids)})
     update admission.sessions s
     set claimed_at = clock_timestamp(), seen_at = clock_timestamp(),
-      lease_until = clock_timestamp() + f.lease_ms * interval '1 ms'
-    from found f
-    where s.id = f.id and s.status = 'ACTIVE' and s.claimed_at is null and s.lease_until > clock_timestamp()
+      lease_until = clock_timestamp() + r.lease_ms * interval '1 ms'
+    from found f join admission.rooms r on r.event_id = f.event_id
+    where s.id = f.id and f.status = 'ACTIVE' and f.claimed_at is null and f.lease_until > clock_timestamp()
     returning s.id::text, s.lease_until`
 }
 
 /**
- * Extends leases that are not over, in rooms where that is allowed. Locks as `claimStatement`.
- * @returns those that could not be extended and may still be, because their rows are locked
+ * Extends leases that are not over, in rooms where that is allowed. Indexes sessions_pkey, rooms_pkey.
+ * @returns those that were not extended because their rows are locked
  */
 export function extendStatement(sql: Sql, ids: readonly string[]) {
-  const patience = ids.length > 1 ? sql`skip locked` : sql``
   return sql<{ id: string }[]>`
-    with wanted as materialized (
-      select s.id, r.lease_ms from unnest(${arrayText(ids)}::text::uuid[]) g (id)
-      join admission.sessions s on s.id = g.id
-      join admission.rooms r on r.event_id = s.event_id
-      where s.status = 'ACTIVE' and r.renewable
-        and s.lease_until > clock_timestamp()
-    ), found as materialized (
-      select s.id, w.lease_ms from wanted w join admission.sessions s on s.id = w.id
-      order by s.id
-      for no key update of s ${patience}
-    ), extended as (
+    with found as materialized (${locked(sql, ids)}), extended as (
       update admission.sessions s
       set claimed_at = coalesce(s.claimed_at, clock_timestamp()), seen_at = clock_timestamp(),
-        lease_until = greatest(s.lease_until, clock_timestamp() + f.lease_ms * interval '1 ms')
-      from found f
-      where s.id = f.id and s.status = 'ACTIVE' and s.lease_until > clock_timestamp()
-      returning s.id
+        lease_until = greatest(s.lease_until, clock_timestamp() + r.lease_ms * interval '1 ms')
+      from found f join admission.rooms r on r.event_id = f.event_id
+      where s.id = f.id and f.status = 'ACTIVE' and r.renewable and f.lease_until > clock_timestamp()
     )
-    select w.id::text from wanted w where w.id not in (select id from found)`
+    select g.id::text
+    from unnest(${arrayText(ids)}::text::uuid[]) g (id)
+    join admission.sessions s on s.id = g.id
+    where g.id not in (select id from found)`
 }

@@ -1,12 +1,13 @@
 import type { Tx } from '../consumer/tx.ts'
+import { BREAK_MS } from './attendance.ts'
 import type { NumberedJoin, TurnLimits } from './room-turn.ts'
 
 /** The room as its turn finds it; times by the database's clock. */
 export interface LockedRoom {
   readonly capacity: number
-  readonly lease_ms: number
   readonly claim_ms: number
-  readonly wait_grace_ms: number | null
+  /** Null: nobody is passed over, for now or at all. */
+  readonly grace_ms: number | null
   readonly paused: boolean
   readonly active: number
   readonly freed_weight: number
@@ -35,14 +36,20 @@ export function planByIndex(tx: Tx) {
 
 /**
  * Waits for the room's row and keeps it. The clock is read by an outer query: what stands beside the row itself is
- * computed before the wait. Index rooms_pkey.
+ * computed before the wait. Who could not be seen, because nobody was there to look, has until the grace is over from then
+ * on. Indexes rooms_pkey, attendance_pkey.
  */
 export function lockStatement(tx: Tx, eventId: string) {
   return tx<LockedRoom[]>`
     with locked as materialized (
       select * from admission.rooms r where r.event_id = ${eventId} for no key update
     )
-    select l.capacity, l.lease_ms, l.claim_ms, l.wait_grace_ms, l.paused, l.active, l.freed_weight,
+    select l.capacity, l.claim_ms, l.paused, l.active, l.freed_weight,
+      case when not exists (
+        select from admission.attendance a
+        where a.since > clock_timestamp() - l.wait_grace_ms * interval '1 ms'
+          or a.beat_at < clock_timestamp() - ${BREAK_MS}::float8 * interval '1 ms'
+      ) then l.wait_grace_ms end as grace_ms,
       extract(epoch from clock_timestamp() - l.freed_at)::float8 * 1000 as freed_age_ms,
       extract(epoch from clock_timestamp() - l.freed_since)::float8 * 1000 as freed_open_ms,
       clock_timestamp()::text as now
@@ -92,8 +99,8 @@ export function numberStatement(tx: Tx, eventId: string, joins: readonly Numbere
 
 /**
  * Ends those who leave, and those whose lease is over; a heartbeat that comes first is seen, because the lease is
- * looked at again once the row is locked. Also ends those given that wait unseen for too long.
- * Indexes sessions_pkey, sessions_active.
+ * looked at again once the row is locked. The status is not: it only changes in turns. Also ends those given that wait
+ * unseen for too long. Indexes sessions_pkey, sessions_active.
  */
 export function endStatement(
   tx: Tx,
@@ -106,34 +113,35 @@ export function endStatement(
   return tx<Changed[]>`
     with leaving as materialized (
       select s.id, s.status = 'ACTIVE' as was_active
-      from (select distinct unnest(${leaving}::text::uuid[]) as id) g
-      join admission.sessions s on s.id = g.id
+      from (${sessionsById(tx, leaving)}) s
       where s.event_id = ${eventId} and s.status in ('WAITING', 'ACTIVE')
+    ), forgotten as materialized (
+      select s.id
+      from (${sessionsById(tx, forgotten)}) s
+      where s.event_id = ${eventId} and s.status = 'WAITING' and s.id not in (select id from leaving)
     ), overdue as materialized (
       select s.id from admission.sessions s
       where s.status = 'ACTIVE' and s.lease_until <= ${at} and s.event_id = ${eventId}
-        and not exists (select from leaving l where l.id = s.id)
+        and s.id not in (select id from leaving)
       order by s.lease_until
       limit ${endsMax}::int
     ), departed as (
       update admission.sessions s
       set status = 'LEFT', ended_at = ${at}
       from leaving l
-      where s.id = l.id and s.status in ('WAITING', 'ACTIVE')
+      where s.id = l.id
       returning s.id, s.user_id, s.status, l.was_active, s.seq
     ), expired as (
       update admission.sessions s
       set status = 'EXPIRED', ended_at = ${at}
       from overdue o
-      where s.id = o.id and s.status = 'ACTIVE' and s.lease_until <= ${at}
+      where s.id = o.id and s.lease_until <= ${at}
       returning s.id, s.user_id, s.status, true as was_active, s.seq
     ), abandoned as (
       update admission.sessions s
       set status = 'ABANDONED', ended_at = ${at}
-      from (select distinct unnest(${forgotten}::text::uuid[]) as id) f
-      where s.id = f.id and s.event_id = ${eventId} and s.status = 'WAITING'
-        and s.seen_at < ${at} - ${unseenMs}::float8 * interval '1 ms'
-        and not exists (select from leaving l where l.id = s.id)
+      from forgotten f
+      where s.id = f.id and s.seen_at < ${at} - ${unseenMs}::float8 * interval '1 ms'
       returning s.id, s.user_id, s.status, false as was_active, s.seq
     )
     select id::text, user_id, status, was_active, seq::float8 from (
@@ -149,15 +157,15 @@ export function endStatement(
 export function grantStatement(
   tx: Tx,
   eventId: string,
-  room: Pick<LockedRoom, 'now' | 'wait_grace_ms' | 'claim_ms'>,
+  room: Pick<LockedRoom, 'now' | 'grace_ms' | 'claim_ms'>,
   free: number,
   { passedMax }: TurnLimits,
 ) {
-  const { now, wait_grace_ms, claim_ms } = room
+  const { now, grace_ms: graceMs, claim_ms: claimMs } = room
   const looked = free + passedMax
   const at = instant(tx, now)
   const unseen = tx`coalesce(
-    c.seen_at < ${at} - ${wait_grace_ms}::float8 * interval '1 ms', false)`
+    c.seen_at < ${at} - ${graceMs}::float8 * interval '1 ms', false)`
   return tx<Changed[]>`
     with let_in as materialized (
       select c.id, c.seq
@@ -186,11 +194,20 @@ export function grantStatement(
     update admission.sessions s
     set status = case when c.admitted then 'ACTIVE' else 'ABANDONED' end,
       granted_at = case when c.admitted then ${at} end,
-      lease_until = case when c.admitted then ${at} + ${claim_ms}::float8 * interval '1 ms' end,
+      lease_until = case when c.admitted then ${at} + ${claimMs}::float8 * interval '1 ms' end,
       ended_at = case when not c.admitted then ${at} end
     from (select id, true as admitted from let_in union all select id, false from passed) c
-    where s.id = c.id and s.status = 'WAITING'
+    where s.id = c.id
     returning s.id::text, s.user_id, s.status, false as was_active, s.seq::float8`
+}
+
+/** By the index sessions_pkey, whatever is asked of them outside. */
+function sessionsById(tx: Tx, ids: string) {
+  return tx`
+    select s.* from (select distinct unnest(${ids}::text::uuid[]) as id) g
+    cross join lateral (
+      select s.id, s.event_id, s.status from admission.sessions s where s.id = g.id limit 1
+    ) s`
 }
 
 /** Read once, not for each row. */

@@ -52,7 +52,7 @@ export function connection(given: KafkaConnection): KafkaConnection {
 }
 
 /** Never tells a value: a password may stand in the wrong place. */
-export function credentials(sasl: {
+function credentials(sasl: {
   readonly mechanism: unknown
   readonly username: unknown
   readonly password: unknown

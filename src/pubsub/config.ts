@@ -163,7 +163,6 @@ export class config {
     const { mechanism: given = 'SCRAM-SHA-512', ...shared } = rest
     const mechanism = check.mechanism(given)
     const sasl = { mechanism, username, password }
-    check.credentials(sasl)
     if (ca !== undefined && !String(ca).includes('-----BEGIN ')) {
       check.refuse('ca', 'the PEM text of an authority', ca)
     }
@@ -176,8 +175,7 @@ export class config {
     env: Readonly<Record<string, string | undefined>> = process.env,
     options: SharedOptions = {},
   ): config {
-    const { client: _client, ...connection } = loadOptions(env, {}, ['kafka']).kafka
-    return new config({ ...options, connection })
+    return new config({ ...options, connection: loadOptions(env, {}, ['kafka']).kafka })
   }
 
   /** Without secrets. */

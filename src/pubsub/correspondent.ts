@@ -53,6 +53,7 @@ export class Correspondent<Q = never, A = never> implements AsyncDisposable {
   readonly #replies: reply_to_subscriber
   readonly #open: OpenRequests
   #matching: Promise<void> | null = null
+  #asked = false
   #rejoining: NodeJS.Timeout | null = null
   #unmatched = 0
   #closing: Promise<void> | null = null
@@ -108,6 +109,7 @@ export class Correspondent<Q = never, A = never> implements AsyncDisposable {
    */
   async connect(): Promise<void> {
     this.#assertOpen()
+    this.#asked = true
     const untilMs = monotonicMs() + this.#config.connect_timeout_ms
     const results = await Promise.allSettled([this.#replies.connect(), this.#publisher.connect()])
     for (const result of results) if (result.status === 'rejected') throw result.reason
@@ -194,10 +196,12 @@ export class Correspondent<Q = never, A = never> implements AsyncDisposable {
     if (frame.kind !== 'request') {
       throw new SluiceError('event', `frame ${frame.id} is of kind ${frame.kind}, not a request`)
     }
+    if (!this.#asked) throw new SluiceError('lifecycle', 'not connected: await connect() first')
     const untilMs = monotonicMs() + timeoutMs
     this.#open.reserve()
     try {
       const partition = await this.#nextPartition(frame, timeoutMs, signal)
+      this.#assertOpen()
       const correlation_id = frame.correlation_id ?? frame.id
       const request = this.#open.open({
         request_id: frame.id,

@@ -38,9 +38,9 @@ export class FrameQueue {
     return this.#frames.size >= this.#limits.frames_max || this.#bytes >= this.#limits.bytes_max
   }
 
-  /** Resolves when there is room, or the reading has ended. */
-  async room(reading: PartitionReading): Promise<void> {
-    await this.#changed.until(() => !this.full || reading.ended)
+  /** Resolves when there is room, as there is after `clear` too. */
+  async room(): Promise<void> {
+    await this.#changed.until(() => !this.full)
   }
 
   push(queued: QueuedFrame): void {

@@ -152,7 +152,7 @@ export class FrameSource implements RecordSink, FrameKeeper {
     const reading = this.#readings.get(partitionKey(batch))
     if (reading === undefined) return
     for (const record of batch.records) {
-      if (this.#queue.full) await this.#queue.room(reading)
+      while (this.#queue.full) await this.#queue.room()
       if (reading.ended) return
       const mark = reading.add(record.offset)
       if (mark === null) continue

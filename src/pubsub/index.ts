@@ -28,6 +28,14 @@ export {
 export { binary_frames, type FrameCodec } from './frame-codec.ts'
 export type { AssignedPartition, AssignmentListener } from './frame-source.ts'
 export type { FrameStream } from './frame-stream.ts'
+export {
+  type Answer,
+  type FrameSubscribeOptions,
+  type FrameWorker,
+  frameMessages,
+  replyFrame,
+  subscribeFrames,
+} from './frame-worker.ts'
 export { partition_tracking } from './partition-tracking.ts'
 export { json_payload, type PayloadCodec, text_payload } from './payload-codec.ts'
 export { publisher, type SendOptions, type Sent } from './publisher.ts'

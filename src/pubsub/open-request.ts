@@ -48,6 +48,7 @@ export class OpenRequest {
       clearTimeout(timer)
       signal?.removeEventListener('abort', aborted)
     }
+    if (signal?.aborted) aborted()
   }
 
   /** Nothing can change it any more. */

@@ -5,6 +5,8 @@ export interface PendingSendParts {
   readonly record: KafkaRecord
   /** By the number of the topic's partitions. @throws SluiceError: there is none for it */
   readonly choose: (partitions: number) => number
+  /** The topic has so many partitions at least, as somebody has told. */
+  readonly partitions_min: number
   readonly untilMs: number
   readonly signal: AbortSignal | undefined
   /** What the sender is told when it was not confirmed in time. */
@@ -20,15 +22,17 @@ export interface Answer {
 export class PendingSend {
   readonly record: KafkaRecord
   readonly choose: (partitions: number) => number
+  readonly partitions_min: number
   readonly answer: Promise<Answer>
   #settle: (answer: Answer) => void = () => {}
   #fail: (error: unknown) => void = () => {}
   #over = false
   readonly #release: () => void
 
-  constructor({ record, choose, untilMs, signal, late }: PendingSendParts) {
+  constructor({ record, choose, partitions_min, untilMs, signal, late }: PendingSendParts) {
     this.record = record
     this.choose = choose
+    this.partitions_min = partitions_min
     this.answer = new Promise((settle, fail) => {
       this.#settle = settle
       this.#fail = fail
@@ -40,6 +44,7 @@ export class PendingSend {
       clearTimeout(timer)
       signal?.removeEventListener('abort', aborted)
     }
+    if (signal?.aborted) aborted()
   }
 
   /** Nobody waits any more: it need not be sent. */

@@ -105,9 +105,14 @@ export class publisher implements AsyncDisposable {
       // Without a wait when there is room: frames keep the order of the calls.
       if (entered !== true && !(await entered)) throw late()
       try {
-        const { signal } = options
-        const choose = (partitions: number) => partitionOf(frame, options, partitions)
-        const pending = new PendingSend({ record, choose, untilMs, signal, late })
+        const pending = new PendingSend({
+          record,
+          choose: partitions => partitionOf(frame, options, partitions),
+          partitions_min: 1 + (askedPartition(frame, options) ?? -1),
+          untilMs,
+          signal: options.signal,
+          late,
+        })
         this.#lanes(topic).add(pending)
         const answer = await pending.answer
         this.#sent++
@@ -179,6 +184,11 @@ export class publisher implements AsyncDisposable {
       { retryable: true, cause: this.#way.fault, details: { frame_id: frame.id } },
     )
   }
+}
+
+function askedPartition(frame: AirCoreFrame, options: SendOptions): number | undefined {
+  const isReply = options.topic_type === topic_type.reply_to
+  return options.partition ?? (isReply ? frame.reply_to?.partition : undefined)
 }
 
 function partitionOf(frame: AirCoreFrame, options: SendOptions, partitions: number): number {

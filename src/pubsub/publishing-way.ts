@@ -13,6 +13,8 @@ const RETRY_MS_MIN = 50
 const RETRY_MS_MAX = 1_000
 /** Partitions that were added are found after so long. */
 const FRESH_MS = 60_000
+/** What is no older is not asked for again, whatever others say. */
+const LEARN_AGAIN_AFTER_MS = 1_000
 /** A broker that has just started may not know a topic yet. */
 const MISSING_AFTER_MS = 2_000
 
@@ -89,6 +91,15 @@ export class PublishingWay {
     }
   }
 
+  /** @returns whether the topics were looked up again: not when that was just done. @throws as `partitionsOf` */
+  async learnAgain(untilMs: number): Promise<boolean> {
+    const open = this.#open
+    if (open === null || monotonicMs() - open.learntAtMs < LEARN_AGAIN_AFTER_MS) return false
+    const late = () => this.#late()
+    await withDeadline(this.#refresh(), untilMs - monotonicMs(), late)
+    return true
+  }
+
   /** Never rejects. */
   async close(graceMs: number): Promise<void> {
     const idle = Promise.allSettled([this.#opening, this.#refreshing])
@@ -159,13 +170,13 @@ export class PublishingWay {
 
   /** Beside the sends, which go on with what is known. Never rejects. */
   #refresh(): Promise<void> {
-    this.#refreshing ??= this.#learnAgain().finally(() => {
+    this.#refreshing ??= this.#lookUpAgain().finally(() => {
       this.#refreshing = null
     })
     return this.#refreshing
   }
 
-  async #learnAgain(): Promise<void> {
+  async #lookUpAgain(): Promise<void> {
     const open = this.#open
     if (open === null) return
     open.learntAtMs = monotonicMs()

@@ -39,8 +39,12 @@ export class TopicLanes {
     const { way, topic, request_timeout_ms } = this.#parts
     while (this.#unplaced.length > 0) {
       try {
-        const partitions = await way.partitionsOf(topic, monotonicMs() + request_timeout_ms)
-        this.#deal(partitions)
+        const untilMs = monotonicMs() + request_timeout_ms
+        const known = await way.partitionsOf(topic, untilMs)
+        const told = Math.max(...this.#unplaced.map(each => each.partitions_min))
+        // It has grown: others knew it first.
+        const grown = told > known && (await way.learnAgain(untilMs))
+        this.#deal(grown ? await way.partitionsOf(topic, untilMs) : known)
       } catch (error) {
         this.#unplaced = this.#unplaced.filter(each => !each.over)
         const again = error instanceof SluiceError && error.retryable && !this.#parts.closed.aborted

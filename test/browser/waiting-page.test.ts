@@ -93,6 +93,24 @@ test('where streams are cut off, the page asks instead', async t => {
   assert.ok(cuts > 0, 'no stream was asked for')
 })
 
+test('the stream alone brings the news, and hardly anything is asked beside it', async t => {
+  const site = await openSite(t)
+  await site.desk.setRoom('concert', { capacity: 0, renewable: false })
+  const { page, context } = await openVisitor(t)
+  let asked = 0
+  await context.route('**/api/waiting-room/sessions/*', route => {
+    asked += 1
+    return route.abort()
+  })
+  await joinByPage(page, site.url, 'concert')
+  await site.turn('concert')
+  await untilText(page.locator('[data-place]'), '1')
+  await site.desk.setRoom('concert', { capacity: 1 })
+  await untilHeading(page, 'It is your turn')
+  // One, if the stream took longer to open than a page waits for it.
+  assert.ok(asked <= 1, `asked ${asked} times`)
+})
+
 test('without a connection the page says that the place is kept, and goes on with the next', async t => {
   const site = await openSite(t)
   await site.desk.setRoom('concert', { capacity: 0 })
@@ -150,6 +168,15 @@ test('a page that is looked at extends the lease, and tells when it has run out'
     update admission.sessions s set lease_until = clock_timestamp() where s.id = ${sessionId}::uuid`
   await untilHeading(page, 'Your time is over')
   assert.equal(await button(page, 'Join again').count(), 1)
+})
+
+test('the page of a session that was forgotten says so', async t => {
+  const site = await openSite(t)
+  await site.desk.setRoom('concert', { capacity: 0 })
+  const { page } = await openVisitor(t)
+  await joinByPage(page, site.url, 'concert')
+  await site.sql`delete from admission.sessions`
+  await untilHeading(page, 'This place is not known')
 })
 
 test('the name of an event stays a name, whatever is in it', async t => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { type IncomingMessage, request } from 'node:http'
 import { test } from 'node:test'
 import { verifyAdmission } from '../../src/admission/verify-admission.ts'
+import { withDeadline } from '../../src/internal/deadline.ts'
 import { openPostgresProxy } from '../chaos/faults/postgres-proxy.ts'
 import { DOOR_SECRET, type Door, openDoor, SESSIONS } from '../support/admission-door.ts'
 import { cleanup } from '../support/cleanup.ts'
@@ -59,17 +60,17 @@ class Stream {
 }
 
 function follow(t: Scope, { server }: Door, sessionId: string, headers = {}): Promise<Stream> {
-  return new Promise((resolve, reject) => {
-    const url = `http://${server.address}${SESSIONS}/${sessionId}/events`
-    const asking = request(url, { headers, agent: false }, response => {
-      resolve(new Stream(response))
-    })
-    asking.on('error', reject)
-    cleanup(t, () => {
-      asking.destroy()
-    })
-    asking.end()
+  const url = `http://${server.address}${SESSIONS}/${sessionId}/events`
+  const asking = request(url, { headers, agent: false })
+  cleanup(t, () => {
+    asking.destroy()
   })
+  const answered = new Promise<Stream>((resolve, reject) => {
+    asking.on('response', response => resolve(new Stream(response)))
+    asking.on('error', reject)
+  })
+  asking.end()
+  return withDeadline(answered, 10_000, () => new Error('the stream was not answered in time'))
 }
 
 async function openRoom(t: Scope, capacity: number, options = {}): Promise<Door> {
@@ -277,4 +278,30 @@ test('a stop ends the streams with a word, closes all within a second, and refus
   }
   await assert.rejects(door.call('GET', '/livez'), { code: 'ECONNREFUSED' })
   await door.server.stop()
+})
+
+test('a stream that is being opened while the server stops is ended with a word, too', async t => {
+  let proxy: Awaited<ReturnType<typeof openPostgresProxy>> | undefined
+  const throughUrl = async (url: string) => {
+    proxy = await openPostgresProxy(t, url)
+    return proxy.url
+  }
+  const opened: number[] = []
+  const listener = {
+    answered: () => {},
+    joined: () => {},
+    streams: (n: number) => opened.push(n),
+  }
+  const door = await openRoom(t, 0, { throughUrl, listener })
+  const id = await door.join('concert', 'ada')
+  proxy?.blackHole()
+  const following = follow(t, door, id)
+  await until(() => opened.length > 0, { deadlineMs: 5_000, what: 'the session is looked at' })
+  const stopped = door.server.stop()
+  proxy?.heal()
+  const stream = await following
+  await stream.until(({ ended }) => ended, 'the end')
+  assert.deepEqual(stream.names, ['snapshot'])
+  assert.match(stream.text, /: the server stops[^\n]*\n\n$/)
+  await stopped
 })

@@ -7,6 +7,7 @@ import {
   type Answer,
   DOOR_SECRET,
   type Door,
+  type LogLine,
   openDoor,
   SESSIONS,
   STRANGER,
@@ -295,7 +296,7 @@ test('a fault of the server is 500, told in the log alone', async t => {
   const answer = await admin('GET', '/metrics')
   assertProblem(answer, 500, 'internal')
   assert.equal(/hunter2|srv/.test(answer.text), false)
-  const { facts, message } = log[0] ?? { facts: {}, message: '' }
+  const { facts, message } = log[0] as LogLine
   assert.equal(message, 'request failed')
   assert.equal(facts.instance, (answer.json as { instance: string }).instance)
   assert.equal(facts.route, '/metrics')
@@ -316,4 +317,35 @@ test('probes are for everybody, the metrics for admins', async t => {
   assert.deepEqual([metrics.status, metrics.text], [200, '# none\n'])
   const wrong = { headers: { authorization: `Bearer ${ADMIN_TOKEN}x` } }
   assertProblem(await call('GET', '/metrics', wrong), 401, 'unauthorized')
+})
+
+test('the listener is told each answer by its route, never by what was in the path, and each join', async t => {
+  const answered: string[] = []
+  const joined: boolean[] = []
+  const listener = {
+    answered: (route: string, status: number, seconds: number) => {
+      assert.ok(seconds >= 0 && seconds < 60)
+      answered.push(`${route} ${status}`)
+    },
+    joined: (created: boolean) => joined.push(created),
+    streams: () => {},
+  }
+  const { call } = await openDoor(t, { listener, capacityOfNewRooms: 1 })
+  const body = { eventId: 'concert', userId: 'ada' }
+  await call('POST', SESSIONS, { body })
+  await call('POST', SESSIONS, { body })
+  await call('POST', SESSIONS, { body: {} })
+  await call('GET', `${SESSIONS}/${STRANGER}`)
+  await call('GET', `/${STRANGER}`)
+  await call('PATCH', `${SESSIONS}/${STRANGER}`)
+  await until(() => answered.length === 6, { deadlineMs: 5_000, what: 'all are told' })
+  assert.deepEqual(answered, [
+    `${SESSIONS} 202`,
+    `${SESSIONS} 202`,
+    `${SESSIONS} 400`,
+    `${SESSIONS}/:sessionId 404`,
+    'none 404',
+    `${SESSIONS}/:sessionId 405`,
+  ])
+  assert.deepEqual(joined, [true, false])
 })

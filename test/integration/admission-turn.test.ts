@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
-import type { TurnReport } from '../../src/admission/room-turn.ts'
+import { type TurnReport, takeTurn } from '../../src/admission/room-turn.ts'
+import type { Sql } from '../../src/postgres/database.ts'
 import {
   CHANGES,
   EVENT,
@@ -324,35 +325,84 @@ test('each change is told once, with who and what, in the order in which it came
   })
 })
 
-test('a turn that waited for the room sees what was done meanwhile', async t => {
+test('a turn that waited for the room sees what was done meanwhile, and what time it is', async t => {
   const parts = await openAdmission(t)
-  await makeRoom(parts.sql, { capacity: 1 })
-  const ids = await putSessions(parts.sql, 2)
-  let release = () => {}
-  const released = new Promise<void>(settle => {
-    release = settle
-  })
-  let held = () => {}
-  const holding = new Promise<void>(settle => {
-    held = settle
-  })
-  const first = parts.pool.transaction(async tx => {
-    const { takeTurn } = await import('../../src/admission/room-turn.ts')
+  const { sql, pool } = parts
+  await makeRoom(sql, { capacity: 1 })
+  const ids = await putSessions(sql, 2)
+  const commit = gate()
+  const held = gate()
+  const first = pool.transaction(async tx => {
     await takeTurn(tx, EVENT, { joins: joinsOf(ids.slice(0, 1)) })
-    held()
-    await released
+    held.open()
+    await commit.opened
   })
-  await holding
-  const second = turn(parts, { joins: joinsOf(ids) })
-  await until(
-    async () =>
-      (
-        await parts.sql`select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`
-      ).length === 1,
-    { deadlineMs: 5_000, what: 'the second waits for the first' },
-  )
-  release()
+  await held.opened
+  const second = turn(parts, { joins: joinsOf(ids), leaving: ids.slice(0, 1) })
+  await someoneWaits(sql)
+  const [{ before } = { before: '' }] = await sql<{ before: string }[]>`
+    select clock_timestamp()::text as before`
+  commit.open()
+  await first
+  assert.deepEqual(await second, { ...NOTHING, numbered: 1, left: 1, granted: 1 })
+  assert.deepEqual(await statusesOf(sql, ids), ['LEFT', 'ACTIVE'])
+  const late = await sql`
+    select from admission.sessions where granted_at > ${before}::text::timestamptz and id = ${ids[1]!}`
+  assert.equal(late.length, 1)
+})
+
+test('two turns at once do not let in more than one of them may', async t => {
+  const parts = await openAdmission(t)
+  const { sql, pool } = parts
+  await makeRoom(sql, { capacity: 1 })
+  const ids = await putSessions(sql, 2)
+  const commit = gate()
+  const held = gate()
+  const first = pool.transaction(async tx => {
+    await takeTurn(tx, EVENT, { joins: joinsOf(ids.slice(0, 1)) })
+    held.open()
+    await commit.opened
+  })
+  await held.opened
+  const second = turn(parts, { joins: joinsOf(ids.slice(1), 1) })
+  await someoneWaits(sql)
+  commit.open()
   await first
   assert.deepEqual(await second, { ...NOTHING, numbered: 1 })
-  assert.deepEqual(await statusesOf(parts.sql, ids), ['ACTIVE', 'WAITING'])
+  assert.deepEqual(await statusesOf(sql, ids), ['ACTIVE', 'WAITING'])
 })
+
+test('a heartbeat that comes while a turn is about to end the session keeps it', async t => {
+  const parts = await openAdmission(t)
+  const { sql } = parts
+  await makeRoom(sql, { capacity: 1 })
+  const ids = await putSessions(sql, 2)
+  await turn(parts, { joins: joinsOf(ids) })
+  await endLeases(sql, ids.slice(0, 1))
+  const ending = await sql.begin(async tx => {
+    await tx`
+      update admission.sessions set lease_until = clock_timestamp() + interval '1 min' where id = ${ids[0]!}`
+    const waiting = turn(parts)
+    await someoneWaits(sql)
+    return () => waiting
+  })
+  assert.deepEqual(await ending(), NOTHING)
+  assert.deepEqual(await statusesOf(sql, ids), ['ACTIVE', 'WAITING'])
+})
+
+function gate(): { readonly opened: Promise<void>; open: () => void } {
+  let open = () => {}
+  const opened = new Promise<void>(settle => {
+    open = settle
+  })
+  return { opened, open }
+}
+
+async function someoneWaits(sql: Sql): Promise<void> {
+  const waits = () => sql`
+    select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`
+  await until(async () => (await waits()).length === 1, {
+    deadlineMs: 5_000,
+    what: 'one waits for another',
+  })
+}

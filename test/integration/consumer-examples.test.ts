@@ -62,6 +62,44 @@ test('the example of a saga pays one order and cancels the other at its time', a
   assert.equal(lines.at(-1)?.msg, 'one order was paid, the other cancelled at its time')
 })
 
+/** Of topics of its own, which the example makes if they are missing. */
+async function ownTopics(t: TestContext): Promise<{ WORKER_TOPIC: string; REPLY_TOPIC: string }> {
+  const WORKER_TOPIC = await createTopic(t, { partitions: 4 })
+  const REPLY_TOPIC = await createTopic(t, { partitions: 4 })
+  return { WORKER_TOPIC, REPLY_TOPIC }
+}
+
+test('in the example of requests and replies each sum is told once, to who has asked, by either worker', async t => {
+  const stdout = await runExample('request-reply/main.ts', await ownTopics(t))
+  const lines = stdout.trim().split('\n')
+  assert.equal(lines.at(-1), 'all is answered')
+  for (const [requester, factor] of [
+    ['requester-1', 10],
+    ['requester-2', 100],
+  ] as const) {
+    const sums = lines.flatMap(line => {
+      const [, sum] = /^(requester-\d: \d \+ \d+ = \d+), says worker-[12]$/.exec(line) ?? []
+      return sum?.startsWith(requester) ? [sum] : []
+    })
+    const expected = [0, 1, 2, 3, 4, 5].map(
+      n => `${requester}: ${n} + ${n * factor} = ${n + n * factor}`,
+    )
+    assert.deepEqual(sums.sort(), expected)
+  }
+  assert.ok(lines.includes('requester-1: refused with no_sum: a and b must be numbers'))
+})
+
+test('in the example of a worker with a database a request that is sent again books nothing again', async t => {
+  const { url } = await createDatabase(t, { migrate: false })
+  const topics = await ownTopics(t)
+  const stdout = await runExample('request-reply/with-postgres.ts', {
+    ...topics,
+    DATABASE_URL: url,
+  })
+  const lines = ['seat 1', 'seat 1, as before', 'seat 2']
+  assert.deepEqual(stdout.trim().split('\n'), [...lines, 'two seats are booked, by three requests'])
+})
+
 for (const [experiment, seen] of [
   ['run01', /awaited: run\(\) has returned, and nothing was produced yet/],
   ['run02', /the join failed and run\(\) resolved all the same/],

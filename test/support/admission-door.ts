@@ -1,4 +1,4 @@
-import { type IncomingHttpHeaders, request } from 'node:http'
+import { type ClientRequest, type IncomingHttpHeaders, request } from 'node:http'
 import { AdmissionTokens } from '../../src/admission/admission-token.ts'
 import {
   type AdmissionServer,
@@ -7,6 +7,7 @@ import {
 } from '../../src/admission/http/server.ts'
 import { PostgresDesk } from '../../src/admission/postgres-desk.ts'
 import { type TurnReport, takeTurn } from '../../src/admission/room-turn.ts'
+import { withDeadline } from '../../src/internal/deadline.ts'
 import { Database, type Sql } from '../../src/postgres/database.ts'
 import { openTransactionPool } from '../../src/postgres/transaction-pool.ts'
 import type { Log } from '../../src/telemetry/log.ts'
@@ -15,7 +16,7 @@ import { cleanup } from './cleanup.ts'
 import { createDatabase } from './database.ts'
 import type { Scope } from './parts.ts'
 
-const ANSWER_TIMEOUT_MS = 20_000
+const ANSWER_TIMEOUT_MS = 10_000
 
 export const DOOR_SECRET = 'a secret of tests with more than 32 bytes'
 export const ADMIN_TOKEN = 'the-admin-token-of-tests'
@@ -140,28 +141,33 @@ function recorder(lines: LogLine[]): Log {
   return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') }
 }
 
-/** One request on a connection of its own, with the headers that are given and `host`. */
-export function callServer(
+/** One request on a connection of its own, with the headers that are given and `host`; answered in time, or an error. */
+export async function callServer(
   { address }: Pick<AdmissionServer, 'address'>,
   method: string,
   path: string,
   { headers = {}, body }: CallInit = {},
 ): Promise<Answer> {
-  const [, host, port] = /^(.*):(\d+)$/.exec(address) ?? []
   const sent = typeof body === 'object' ? JSON.stringify(body) : body
   const type = typeof body === 'object' ? { 'content-type': 'application/json' } : {}
   const length = sent === undefined ? {} : { 'content-length': String(Buffer.byteLength(sent)) }
+  const asking = request(new URL(`http://${address}`), {
+    method,
+    path,
+    headers: { ...type, ...length, ...headers },
+    agent: false,
+  })
+  asking.end(sent)
+  try {
+    const late = () => new Error(`${method} ${path}: no whole answer in time`)
+    return await withDeadline(answerTo(asking), ANSWER_TIMEOUT_MS, late)
+  } finally {
+    asking.destroy()
+  }
+}
+
+function answerTo(asking: ClientRequest): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const asking = request({
-      host: host?.replace(/[[\]]/g, '') as string,
-      port: Number(port),
-      method,
-      path,
-      headers: { ...type, ...length, ...headers },
-      agent: false,
-      timeout: ANSWER_TIMEOUT_MS,
-    })
-    asking.on('timeout', () => asking.destroy(new Error('no answer in time')))
     asking.on('error', reject)
     asking.on('response', response => {
       const chunks: Buffer[] = []
@@ -169,11 +175,10 @@ export function callServer(
       response.on('error', reject)
       response.on('end', () => {
         const text = Buffer.concat(chunks).toString()
-        const { statusCode: status = 0, headers: got } = response
-        resolve({ status, headers: got, text, json: parsed(text) })
+        const { statusCode: status = 0, headers } = response
+        resolve({ status, headers, text, json: parsed(text) })
       })
     })
-    asking.end(sent)
   })
 }
 

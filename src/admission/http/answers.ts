@@ -90,7 +90,6 @@ export function refuseOtherMethods(app: FastifyInstance): () => void {
       app.route({
         method: app.supportedMethods.filter(method => !methods.has(method)),
         url,
-        exposeHeadRoute: false,
         // Before the body is read: whatever it is, it is not for this path.
         onRequest: async () => {
           throw new Problem('method-not-allowed', `Use ${allow}`, { headers: { allow } })

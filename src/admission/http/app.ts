@@ -20,7 +20,8 @@ export function createApp({ trustProxy }: { trustProxy: number }): FastifyInstan
   const app = Fastify({
     logger: false,
     bodyLimit: BODY_BYTES_MAX,
-    trustProxy: trustProxy > 0 ? trustProxy : false,
+    // As a function: a plain number is taken for no trust at all.
+    trustProxy: trustProxy > 0 ? (_address: string, hop: number) => hop < trustProxy : false,
     connectionTimeout: SILENCE_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,

@@ -5,7 +5,8 @@ import { monotonicMs } from '../../internal/monotonic.ts'
 const BUFFER_BYTES_MAX = 64 * 1024
 /** Silence is broken this often, so that no proxy takes the connection for dead. */
 const COMMENT_EVERY_MS = 15_000
-const RECONNECT_AFTER_MS = 2_000
+/** When to connect again: at random, so that those of a process that went away do not come back all at once. */
+const RECONNECT_MS = { min: 1_000, max: 5_000 }
 
 /** The head of a stream's answer. `connection: close`: what follows on a stream's connection is nothing. */
 export const STREAM_HEADERS = {
@@ -26,7 +27,8 @@ export class EventStream {
   constructor(to: Writable, lastId: number) {
     this.#to = to
     this.#id = lastId
-    this.#write(`retry: ${RECONNECT_AFTER_MS}\n\n`)
+    const { min, max } = RECONNECT_MS
+    this.#write(`retry: ${Math.floor(min + Math.random() * (max - min))}\n\n`)
   }
 
   get closed(): boolean {

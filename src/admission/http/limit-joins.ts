@@ -33,15 +33,17 @@ export async function addJoinLimit(
     app.decorate('limitJoins', (_request, _reply, done) => done())
     return
   }
-  await app.register(rateLimit, { global: false })
+  await app.register(rateLimit, {
+    global: false,
+    addHeaders: { ...NO_HEADERS, 'retry-after': true },
+    addHeadersOnExceeding: NO_HEADERS,
+  })
   const limit = app.rateLimit({
     max: joinsPerSecond,
     timeWindow: WINDOW_MS,
     cache: CLIENTS_MAX,
     // A socket that is closed already has no address.
     keyGenerator: ({ ip }) => (ip ? normalizeIP(ip, IPV6_PREFIX_BITS) : 'gone'),
-    addHeaders: NO_HEADERS,
-    addHeadersOnExceeding: NO_HEADERS,
     errorResponseBuilder: () =>
       new Problem('too-many-joins', 'Send the same request again, after the time that is told', {
         retryAfterSeconds: WINDOW_MS / 1_000,

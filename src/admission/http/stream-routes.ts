@@ -1,3 +1,4 @@
+import type { OutgoingHttpHeaders } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { AdmissionDesk } from '../admission-desk.ts'
 import type { AdmissionTokens } from '../admission-token.ts'
@@ -68,7 +69,7 @@ function takeOver(request: FastifyRequest, reply: FastifyReply, lastId: number):
   const { raw } = reply
   // What is lost with a connection is what its client gets at the next one.
   raw.on('error', () => {})
-  raw.writeHead(200, { ...reply.getHeaders(), ...STREAM_HEADERS })
+  raw.writeHead(200, reply.headers(STREAM_HEADERS).getHeaders() as OutgoingHttpHeaders)
   return new EventStream(raw, lastId)
 }
 

@@ -6,13 +6,12 @@ import { BODY_BYTES_MAX } from './schemas.ts'
  * the type that the browser likes.
  */
 export function takeAnyBody(scope: FastifyInstance): void {
-  scope.removeAllContentTypeParsers()
   scope.addContentTypeParser(
     '*',
     { parseAs: 'buffer', bodyLimit: BODY_BYTES_MAX },
     (_request, _body, done) => done(null, undefined),
   )
-  // A type that is not even well-formed would be refused before the parser is asked.
+  // Without a type it comes to this parser alone; one that is not well-formed would be refused before any.
   scope.addHook('onRequest', async ({ headers }) => {
     headers['content-type'] = undefined
   })

@@ -1,5 +1,8 @@
 import type { CaseFile } from './case-file.ts'
-import { type Delay, type Delays, GIVEN_WITHIN_MS } from './rules-of-turns.ts'
+import type { Delay, Delays } from './rules-of-turns.ts'
+
+/** A place that is free while somebody waits is given within this time. */
+export const GIVEN_WITHIN_MS = 1_000
 
 export interface Spread {
   readonly times: number

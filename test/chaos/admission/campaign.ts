@@ -120,7 +120,8 @@ async function play(field: Field, options: AdmissionCampaignOptions): Promise<vo
       options,
       () => visitors.done >= joins * FAULTS_UNTIL,
       () => {
-        return `${visitors.joined} joined, ${visitors.done} done, ${client.repeated} requests repeated`
+        const { joined, done } = visitors
+        return `${joined} joined, ${done} done, asked again: ${JSON.stringify(client.repeated)}`
       },
     )
     await operator.stop()

@@ -26,6 +26,8 @@ interface JournalRow {
   readonly capacity: number
   readonly paused: boolean
   readonly wait_grace_ms: number | null
+  readonly lease_ms: number
+  readonly renewable: boolean
   readonly active: number
   readonly granted: number
   readonly freed: number
@@ -61,7 +63,7 @@ async function collectJournal(sql: postgres.Sql, history: AdmissionHistory): Pro
       event_id, session_id::text, user_id, was, status, seq_was::float8, seq::float8, log_partition,
       log_offset::float8, extract(epoch from lease_until)::float8 * 1000 as lease_until_ms,
       extract(epoch from seen_at)::float8 * 1000 as seen_ms, room_held, capacity, paused, wait_grace_ms,
-      active, granted::float8, freed::float8
+      lease_ms, renewable, active, granted::float8, freed::float8
     from chaos.journal order by n`
   await rows.cursor(ROWS_AT_ONCE, some => {
     for (const row of some) tellRow(row, history)
@@ -73,9 +75,11 @@ function tellRow(row: JournalRow, history: AdmissionHistory): void {
   if (committedMs === null) throw new Error(`no commit time is known of transaction ${xact}`)
   const journaled = { n, xact, atMs, committedMs, eventId }
   if (row.session_id === null) {
-    const { capacity, paused, wait_grace_ms: waitGraceMs, active, seq, granted, freed } = row
-    const counted = { capacity, paused, waitGraceMs, active, lastSeq: seq ?? 0, granted, freed }
-    history.tell({ kind: 'room_changed', ...journaled, ...counted })
+    const { capacity, paused, wait_grace_ms: waitGraceMs, lease_ms: leaseMs, renewable } = row
+    const { active, seq, granted, freed } = row
+    const set = { capacity, paused, waitGraceMs, leaseMs, renewable }
+    const counted = { active, lastSeq: seq ?? 0, granted, freed }
+    history.tell({ kind: 'room_changed', ...journaled, ...set, ...counted })
     return
   }
   const { session_id: sessionId, user_id: userId, was, status, seq_was: seqWas, seq } = row

@@ -27,8 +27,8 @@ const AGAIN_MS = { min: 40, max: 600 }
 /** Asks the processes of admission over connections that are kept. */
 export class DoorClient {
   readonly #doors: readonly Door[]
-  /** Requests that had no answer, or one that asks to come again. */
-  repeated = 0
+  /** Requests that had no answer, or one that asks to come again, by what they had. */
+  readonly repeated: Record<string, number> = {}
 
   constructor(addresses: readonly string[]) {
     this.#doors = addresses.map(address => ({
@@ -45,9 +45,10 @@ export class DoorClient {
   async ask(asked: Asked, signal: AbortSignal): Promise<Answer | null> {
     let waitMs = AGAIN_MS.min
     for (let door = asked.door; !signal.aborted; door++) {
-      const answer = await this.once({ ...asked, door }).catch(() => null)
-      if (answer && answer.status !== 429 && answer.status < 500) return answer
-      this.repeated++
+      const answer = await this.once({ ...asked, door }).catch(codeOf)
+      if (typeof answer === 'object' && answer.status !== 429 && answer.status < 500) return answer
+      const had = typeof answer === 'object' ? answer.status : answer
+      this.repeated[had] = (this.repeated[had] ?? 0) + 1
       await pause(waitMs * (0.5 + Math.random()), signal)
       waitMs = Math.min(AGAIN_MS.max, waitMs * 2)
     }
@@ -76,6 +77,11 @@ export class DoorClient {
       sent.end(text)
     })
   }
+}
+
+function codeOf(error: unknown): string {
+  const { code, name } = error as { code?: string; name?: string }
+  return String(code ?? name)
 }
 
 function parsed(chunks: readonly Buffer[]): Answer['body'] {

@@ -86,6 +86,8 @@ export interface RoomChanged extends Journaled {
   readonly capacity: number
   readonly paused: boolean
   readonly waitGraceMs: number | null
+  readonly leaseMs: number
+  readonly renewable: boolean
   readonly active: number
   readonly lastSeq: number
   readonly granted: number
@@ -136,6 +138,8 @@ export interface Visited {
   readonly lastSeenMs: number
   /** The furthest end of the lease that it was told; null: none. */
   readonly leaseToldMs: number | null
+  /** When it last sent a heartbeat that was answered as to an active one; null: never. */
+  readonly lastBeatMs: number | null
   /** Whether it ever asked to leave, answered or not. */
   readonly askedToLeave: boolean
   /** What a leave was answered first; null: none was answered. */

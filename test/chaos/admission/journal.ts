@@ -26,6 +26,8 @@ export const JOURNAL_SQL = `
     capacity      integer,
     paused        boolean,
     wait_grace_ms integer,
+    lease_ms      integer,
+    renewable     boolean,
     active        integer,
     granted       bigint,
     freed         bigint
@@ -72,9 +74,10 @@ export const JOURNAL_SQL = `
 
   create function chaos.room_changed() returns trigger language plpgsql as $$
   begin
-    insert into chaos.journal (event_id, seq, capacity, paused, wait_grace_ms, active, granted, freed)
-    values (new.event_id, new.last_seq, new.capacity, new.paused, new.wait_grace_ms, new.active, new.granted,
-      new.freed);
+    insert into chaos.journal (event_id, seq, capacity, paused, wait_grace_ms, lease_ms, renewable, active, granted,
+      freed)
+    values (new.event_id, new.last_seq, new.capacity, new.paused, new.wait_grace_ms, new.lease_ms, new.renewable,
+      new.active, new.granted, new.freed);
     return null;
   end $$;
   create trigger room_changed after insert or update on admission.rooms

@@ -3,9 +3,6 @@ import type { CaseFile, Turn } from './case-file.ts'
 import type { SessionChanged, Status } from './history.ts'
 import { WaitingLine } from './waiting-line.ts'
 
-/** A place that is free while somebody waits is given within this time. */
-export const GIVEN_WITHIN_MS = 1_000
-
 const NEXT: Readonly<Record<Status, readonly Status[]>> = {
   WAITING: ['ACTIVE', 'LEFT', 'ABANDONED'],
   ACTIVE: ['LEFT', 'EXPIRED'],
@@ -28,12 +25,15 @@ export interface Delays {
   readonly overdue: readonly Delay[]
 }
 
-/** Walks through each room's transactions and judges what was true at each commit. */
-export function judgeTurns(file: CaseFile, findings: Findings): Delays {
+/**
+ * Walks through each room's transactions and judges what was true at each commit.
+ * @param withinMs a place that is free, or held by nobody any more, is given to the next within this time, but near faults
+ */
+export function judgeTurns(file: CaseFile, findings: Findings, withinMs: number): Delays {
   const idle: Delay[] = []
   const overdue: Delay[] = []
   for (const [eventId, turns] of file.turns) {
-    const walk = new RoomWalk(eventId, file, findings)
+    const walk = new RoomWalk(eventId, { file, findings, withinMs })
     for (const turn of turns) walk.take(turn)
     for (const delay of walk.idle) idle.push(delay)
     for (const delay of walk.overdue) overdue.push(delay)
@@ -47,6 +47,7 @@ class RoomWalk {
   readonly #eventId: string
   readonly #file: CaseFile
   readonly #findings: Findings
+  readonly #withinMs: number
   readonly #line = new WaitingLine()
   readonly #statuses = new Map<string, Status>()
   readonly #xacts = new Set<string>()
@@ -54,16 +55,22 @@ class RoomWalk {
   #capacity = 0
   #paused = false
   #waitGraceMs: number | null = null
+  /** What a heartbeat gives; null: nothing. */
+  #renewedForMs: number | null = null
   #active = 0
   #granted = 0
   #freed = 0
   /** Since when a place is owed to somebody; null: none is. */
   #owedSinceMs: number | null = null
 
-  constructor(eventId: string, file: CaseFile, findings: Findings) {
+  constructor(
+    eventId: string,
+    { file, findings, withinMs }: { file: CaseFile; findings: Findings; withinMs: number },
+  ) {
     this.#eventId = eventId
     this.#file = file
     this.#findings = findings
+    this.#withinMs = withinMs
   }
 
   take(turn: Turn): void {
@@ -72,6 +79,7 @@ class RoomWalk {
       this.#capacity = turn.room.capacity
       this.#paused = turn.room.paused
       this.#waitGraceMs = turn.room.waitGraceMs
+      this.#renewedForMs = turn.room.renewable ? turn.room.leaseMs : null
     }
     const grantedBefore = this.#granted
     let highest = 0
@@ -151,13 +159,17 @@ class RoomWalk {
       this.#found('expired_early', `${sessionId}: at ${atMs}, lease until ${leaseUntilMs}`)
       return
     }
-    const toldMs = this.#file.visits.get(sessionId)?.leaseToldMs ?? null
-    if (toldMs !== null && atMs < toldMs) {
-      this.#found('lease_cut', `${sessionId}: at ${atMs}, promised until ${toldMs}`)
+    const visit = this.#file.visits.get(sessionId)
+    // What a visitor was told, and what the heartbeat gave that was answered.
+    const beatMs = this.#renewedForMs === null ? 0 : (visit?.lastBeatMs ?? 0) + this.#renewedForMs
+    const promisedMs = Math.max(visit?.leaseToldMs ?? 0, visit?.lastBeatMs ? beatMs : 0)
+    if (atMs < promisedMs) {
+      this.#found('lease_cut', `${sessionId}: at ${atMs}, promised until ${promisedMs}`)
     }
     const delay = this.#delay(leaseUntilMs, atMs)
     this.overdue.push(delay)
-    if (isLate(delay)) this.#found('expired_late', `${sessionId}: ${Math.round(delay.forMs)} ms`)
+    if (this.#isLate(delay))
+      this.#found('expired_late', `${sessionId}: ${Math.round(delay.forMs)} ms`)
   }
 
   #judgeAbandoning({ sessionId, atMs, seenMs }: SessionChanged): void {
@@ -195,7 +207,7 @@ class RoomWalk {
     if (sinceMs !== null && (someoneCameIn || !isOwed)) {
       const delay = this.#delay(sinceMs, committedMs)
       this.idle.push(delay)
-      if (isLate(delay)) {
+      if (this.#isLate(delay)) {
         this.#found('place_left_free', `for ${Math.round(delay.forMs)} ms from ${sinceMs}`)
       }
       this.#owedSinceMs = null
@@ -203,13 +215,13 @@ class RoomWalk {
     if (isOwed) this.#owedSinceMs ??= committedMs
   }
 
+  #isLate({ forMs, disturbed }: Delay): boolean {
+    return forMs > this.#withinMs && !disturbed
+  }
+
   #delay(fromMs: number, toMs: number): Delay {
     return { fromMs, forMs: toMs - fromMs, disturbed: this.#file.disturbed(fromMs, toMs) }
   }
-}
-
-function isLate({ forMs, disturbed }: Delay): boolean {
-  return forMs > GIVEN_WITHIN_MS && !disturbed
 }
 
 function told({ sessionId, was, status }: SessionChanged): string {

@@ -9,7 +9,7 @@ const AFTER: Readonly<Record<string, readonly string[]>> = {
   ACTIVE: ['LEFT', 'EXPIRED'],
 }
 
-interface Request {
+export interface Request {
   readonly atMs: number
   /** Answers that had come by then. */
   readonly heard: number
@@ -28,6 +28,7 @@ export class Visit {
   unknown = false
   #heard = 0
   #leaseToldMs: number | null = null
+  #lastBeatMs: number | null = null
   #contradiction: string | null = null
   #turn: () => void = () => {}
   /** Resolves when it is let in, or ends while it waits. */
@@ -76,12 +77,18 @@ export class Visit {
     if (!this.waits) this.#turn()
   }
 
+  /** The answer to a heartbeat has been heard. */
+  beaten(asked: Request): void {
+    if (this.status === 'ACTIVE') this.#lastBeatMs = asked.atMs
+  }
+
   told(): HappeningOf<'visited'> {
     const { sessionId, lastSeenMs, askedToLeave, leftAs, unknown } = this
     return {
       kind: 'visited',
       sessionId,
       lastSeenMs,
+      lastBeatMs: this.#lastBeatMs,
       leaseToldMs: this.#leaseToldMs,
       askedToLeave,
       leftAs,

@@ -172,6 +172,7 @@ export class Visitors {
       this.#stop.signal,
     )
     if (answer) visit.heard(asked, answer)
+    if (answer?.status === 200 && what === '/heartbeat') visit.beaten(asked)
     return answer?.status === 200
   }
 

@@ -20,10 +20,11 @@ test('a stream tells first when to come back, then numbered events', () => {
   stream.send('position', { position: 3 })
   stream.send('ended', { status: 'LEFT' }, '-end')
   stream.end()
+  const [retry, ...events] = text().split(/(?<=\n\n)/)
+  assert.match(retry ?? '', /^retry: [1-5]\d{3}\n\n$/)
   assert.equal(
-    text(),
-    'retry: 2000\n\n' +
-      'id: 1\nevent: position\ndata: {"position":3}\n\n' +
+    events.join(''),
+    'id: 1\nevent: position\ndata: {"position":3}\n\n' +
       'id: 2-end\nevent: ended\ndata: {"status":"LEFT"}\n\n',
   )
   assert.equal(stream.closed, true)

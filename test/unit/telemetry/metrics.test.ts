@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { Registry } from 'prom-client'
 import type { RelayEvent } from '../../../src/events.ts'
+import { createAdmissionMetrics } from '../../../src/telemetry/admission-metrics.ts'
 import { createMetrics } from '../../../src/telemetry/metrics.ts'
 
 function setup() {
@@ -125,8 +126,9 @@ test('a registry of the application’s is added to', async () => {
 
 test('every metric that an alert rule names exists', async () => {
   const path = new URL('../../../config/prometheus-rules.yaml', import.meta.url)
-  const named = new Set(readFileSync(path, 'utf8').match(/\boutbox_\w+/g))
+  const named = new Set(readFileSync(path, 'utf8').match(/\b(outbox|admission)_\w+/g))
   const { registry } = setup()
+  createAdmissionMetrics(registry, { rooms: async () => [] })
   for (const name of named) assert.ok(registry.getSingleMetric(name), name)
-  assert.ok(named.size >= 6)
+  assert.ok(named.size >= 10)
 })

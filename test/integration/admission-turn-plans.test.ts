@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { dueRoomsStatement, unseenStatement } from '../../src/admission/keeper-statements.ts'
+import { boardStatement } from '../../src/admission/room-board.ts'
+import {
+  claimStatement,
+  extendStatement,
+  readStatement,
+  seenStatement,
+} from '../../src/admission/session-statements.ts'
+import {
+  endStatement,
+  grantStatement,
+  lockStatement,
+  numberStatement,
+  planByIndex,
+} from '../../src/admission/turn-statements.ts'
+import type { Sql } from '../../src/postgres/database.ts'
+import {
+  type AdmissionParts,
+  EVENT,
+  joinsOf,
+  makeRoom,
+  openAdmission,
+  putSessions,
+  turn,
+} from '../support/admission-rooms.ts'
+
+const ROOM_SESSIONS = 6_000
+const LIMITS = { grantsMax: 5_000, passedMax: 1_000, endsMax: 5_000 }
+
+/** Rows read of each index of the sessions, in a room among others, when the statistics are of an empty one or not. */
+for (const statistics of ['of an empty room', 'of a full room']) {
+  test(`statements read what they need by the indexes named, with statistics ${statistics}`, async t => {
+    const parts = await openAdmission(t)
+    const { sql, database, pool } = parts
+    if (statistics === 'of an empty room') await sql`analyze admission.sessions, admission.rooms`
+    const ids = await crowd(parts)
+    if (statistics === 'of a full room') await sql`analyze admission.sessions, admission.rooms`
+    await sql`vacuum admission.sessions`
+    const read = (statement: (sql: Sql) => unknown) =>
+      database.run('explaining', own => rowsRead(own, statement(own)))
+    const inTurn = (statement: (tx: Parameters<typeof planByIndex>[0]) => unknown) =>
+      pool.transaction(async tx => {
+        await planByIndex(tx)
+        return rowsRead(tx as unknown as Sql, statement(tx))
+      })
+
+    const place = (n: number) => ids[n]!
+    // Two of the third block: its places before them.
+    assert.deepEqual(await read(own => readStatement(own, [place(600), place(610)])), {
+      sessions_pkey: 2,
+      sessions_waiting: 600 + 1 - 512 + (610 + 1 - 512),
+    })
+    assert.deepEqual(await read(own => boardStatement(own, [EVENT])), {
+      sessions_waiting: ROOM_SESSIONS - 5,
+    })
+    // To lock it, and to change it.
+    assert.deepEqual(await read(own => seenStatement(own, [place(9)])), { sessions_pkey: 2 })
+    assert.deepEqual(await read(own => claimStatement(own, [place(1)])), { sessions_pkey: 2 })
+    assert.deepEqual(await read(own => extendStatement(own, [place(2)])), { sessions_pkey: 2 })
+    // Three rooms with somebody who waits, each found by a leap, and the end; two leases are over.
+    assert.deepEqual(await read(dueRoomsStatement), { sessions_active: 2, sessions_waiting: 3 })
+    assert.deepEqual(
+      await read(own => unseenStatement(own, { eventId: 'b', userId: '' }, 1_000, 10)),
+      { sessions_open: 10 },
+    )
+
+    const now = '2100-01-01 00:00:00+00'
+    assert.deepEqual(await inTurn(tx => lockStatement(tx, EVENT)), {})
+    assert.deepEqual(await inTurn(tx => numberStatement(tx, EVENT, joinsOf(ids.slice(0, 3)))), {
+      sessions_pkey: 3,
+    })
+    const ends = { leaving: `{${place(1)}}`, forgotten: '{}', unseenMs: 0 }
+    // The other four leases are over by then; each session that ends is read once more.
+    assert.deepEqual(await inTurn(tx => endStatement(tx, EVENT, now, ends, LIMITS)), {
+      sessions_active: 4,
+      sessions_pkey: 1 + 1 + 4,
+    })
+    const room = { now, grace_ms: null, claim_ms: 1_000 }
+    // The one who is let in, and whether somebody is before.
+    assert.deepEqual(await inTurn(tx => grantStatement(tx, EVENT, room, 1, LIMITS)), {
+      sessions_waiting: 1,
+      sessions_pkey: 1,
+    })
+  })
+}
+
+/** @returns ids of the room's sessions, by their places */
+async function crowd(parts: AdmissionParts): Promise<string[]> {
+  const { sql } = parts
+  let mine: string[] = []
+  for (const eventId of ['a', EVENT, 'z']) {
+    await makeRoom(sql, { eventId, capacity: 5, waitGraceMs: null })
+    const ids = await putSessions(sql, ROOM_SESSIONS, { eventId })
+    if (eventId === EVENT) mine = ids
+    await turn(parts, { eventId, joins: joinsOf(ids) })
+  }
+  await sql`
+    update admission.sessions set lease_until = now() - interval '1 s' where seq <= 2 and event_id = 'z'`
+  return mine
+}
+
+async function rowsRead(sql: Sql, statement: unknown): Promise<Record<string, number>> {
+  const rows = await sql<{ 'QUERY PLAN': string }[]>`
+    explain (analyze, costs off, timing off, buffers off) ${statement as ReturnType<Sql>}`
+  const plan = rows.map(row => row['QUERY PLAN']).join('\n')
+  assert.doesNotMatch(plan, /Seq Scan on sessions|Bitmap/)
+  const read: Record<string, number> = {}
+  const scan = /using (sessions_\w+) on [^(]*\(actual rows=([\d.]+) loops=(\d+)\)/g
+  for (const [, index, found, loops] of plan.matchAll(scan)) {
+    const count = Math.round(Number(found) * Number(loops))
+    if (count > 0) read[index!] = (read[index!] ?? 0) + count
+  }
+  return read
+}

@@ -22,6 +22,7 @@ COPY --from=build /sluice/dist dist
 COPY package.json CHANGELOG.md ./
 COPY bin bin
 COPY migrations migrations
+COPY src/admission/page/assets src/admission/page/assets
 COPY config config
 # Numeric, so that Kubernetes can check runAsNonRoot.
 USER 1000:1000

@@ -244,7 +244,7 @@ class RunningAdmission implements Admission {
   }
 
   async #serve(keys: readonly (string | Buffer)[]): Promise<AdmissionServer | null> {
-    const { http, adminToken, joinsPerSecond, proxies } = this.#options.admission
+    const { http, adminToken, capacity, joinsPerSecond, proxies } = this.#options.admission
     if (http === null) return null
     const tokens = new AdmissionTokens(keys)
     return startAdmissionServer({
@@ -259,7 +259,13 @@ class RunningAdmission implements Admission {
       listener: this.#metrics,
       health: () => this.#health(),
       metrics: () => this.#registry.metrics(),
-      page: waitingPage({ desk: this.desk, tokens }),
+      page: waitingPage({
+        desk: this.desk,
+        tokens,
+        roomsByJoining: capacity !== null,
+        log: this.#log,
+        onJoin: this.#metrics.joined,
+      }),
     })
   }
 

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { SluiceError } from '../errors.ts'
 import { Gathering } from '../internal/gathering.ts'
-import type { Database } from '../postgres/database.ts'
+import type { Database, Sql } from '../postgres/database.ts'
+import { isWritable } from './ids.ts'
 import { ROOM_DEFAULTS, ROOM_LIMITS } from './room.ts'
 import type { Joined, JoinRequest } from './session.ts'
 import { TooBusy } from './too-busy.ts'
@@ -131,11 +132,7 @@ export class JoinDesk {
  * Index sessions_open.
  * @returns without a session: it ended, or began, while the statement ran
  */
-function joinStatement(
-  sql: Parameters<Parameters<Database['run']>[1]>[0],
-  topic: string,
-  joins: ReadonlyMap<string, JoinRequest>,
-) {
+function joinStatement(sql: Sql, topic: string, joins: ReadonlyMap<string, JoinRequest>) {
   const given = [...joins].map(([sessionId, { eventId, userId }], n) => {
     const record: JoinRecord = { sessionId, eventId, userId }
     return { n, id: sessionId, event_id: eventId, user_id: userId, record: JSON.stringify(record) }
@@ -164,21 +161,14 @@ function joinStatement(
 }
 
 /** Index rooms_pkey. */
-function roomsStatement(
-  sql: Parameters<Parameters<Database['run']>[1]>[0],
-  asked: ReadonlySet<string>,
-) {
+function roomsStatement(sql: Sql, asked: ReadonlySet<string>) {
   return sql<{ event_id: string }[]>`
     select r.event_id
     from (select jsonb_array_elements_text(${JSON.stringify([...asked])}::text::jsonb) as id) g
     join admission.rooms r on r.event_id = g.id`
 }
 
-function makeStatement(
-  sql: Parameters<Parameters<Database['run']>[1]>[0],
-  asked: readonly string[],
-  capacity: number,
-) {
+function makeStatement(sql: Sql, asked: readonly string[], capacity: number) {
   const { leaseMs, claimMs, waitGraceMs, renewable } = ROOM_DEFAULTS
   return sql`
     insert into admission.rooms (event_id, capacity, lease_ms, claim_ms, wait_grace_ms, renewable)
@@ -196,7 +186,7 @@ function nameOf({ eventId, userId }: JoinRequest): string {
 function checkId(field: 'eventId' | 'userId', value: string): void {
   const { min, max } = ROOM_LIMITS.eventIdChars
   const isText = typeof value === 'string' && value.length >= min && value.length <= 2 * max
-  if (isText && [...value].length <= max && !/\0|\p{Surrogate}/u.test(value)) return
+  if (isText && [...value].length <= max && isWritable(value)) return
   throw new SluiceError(
     'options',
     `${field} must be ${min} to ${max} characters of well-formed Unicode without NUL`,

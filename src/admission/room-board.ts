@@ -1,6 +1,6 @@
 import { Gathering } from '../internal/gathering.ts'
 import { monotonicMs } from '../internal/monotonic.ts'
-import type { Database } from '../postgres/database.ts'
+import type { Database, Sql } from '../postgres/database.ts'
 import { freedPerSecond } from './freed-rate.ts'
 import { TooBusy } from './too-busy.ts'
 
@@ -137,10 +137,7 @@ export class RoomBoard {
 }
 
 /** Indexes rooms_pkey and, without the table, sessions_waiting. */
-export function boardStatement(
-  sql: Parameters<Parameters<Database['run']>[1]>[0],
-  ids: readonly string[],
-) {
+export function boardStatement(sql: Sql, ids: readonly string[]) {
   return sql<BoardRow[]>`
     select r.event_id, r.lease_ms, r.wait_grace_ms, r.renewable, r.target_url, r.paused, r.last_seq::float8,
       r.freed::float8, r.freed_weight,

@@ -2,6 +2,7 @@ import type { Tx } from '../consumer/tx.ts'
 import { SluiceError } from '../errors.ts'
 import type { Database, Sql } from '../postgres/database.ts'
 import { freedPerSecond } from './freed-rate.ts'
+import { isWritable } from './ids.ts'
 import { ROOM_DEFAULTS, ROOM_LIMITS, type Room, type RoomSettings } from './room.ts'
 import type { RoomBoard } from './room-board.ts'
 import type { RoomTurns } from './room-turns.ts'
@@ -182,10 +183,6 @@ function roomOf(row: RoomRow): Room {
     freed: row.freed,
     freedPerSecond: freedPerSecond(window, row.freed),
   }
-}
-
-function isWritable(text: string): boolean {
-  return !/\0|\p{Surrogate}/u.test(text)
 }
 
 function checkRoom(eventId: string, settings: Partial<RoomSettings>): void {

@@ -3,7 +3,7 @@ import { EVENTS_MAX, enqueue } from '../outbox/enqueue.ts'
 import type { NewEvent } from '../outbox/new-event.ts'
 import { arrayText } from '../postgres/array-text.ts'
 import { countFreed } from './freed-rate.ts'
-import { isSessionId } from './session-id.ts'
+import { isSessionId, isWritable } from './ids.ts'
 import {
   type Changed,
   countStatement,
@@ -71,8 +71,11 @@ const NO_COUNTS = { numbered: 0, left: 0, expired: 0, granted: 0, abandoned: 0 }
  */
 export async function takeTurn(tx: Tx, eventId: string, work: TakeTurn = {}): Promise<TurnReport> {
   const { joins = [], changesTopic = null } = work
+  const none = { ...NO_COUNTS, unknown: joins.length, more: false }
+  // It comes from a record, which may hold anything.
+  if (!isWritable(eventId)) return none
   const [, [room]] = await Promise.all([planByIndex(tx), lockStatement(tx, eventId)])
-  if (!room) return { ...NO_COUNTS, unknown: joins.length, more: false }
+  if (!room) return none
   const { unknown, numbered } = await number(tx, eventId, joins)
   const ended = await end(tx, eventId, room, work)
   const freed = ended.filter(session => session.was_active).length

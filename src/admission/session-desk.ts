@@ -1,10 +1,10 @@
 import { Gathering } from '../internal/gathering.ts'
 import type { Database } from '../postgres/database.ts'
 import { estimatedWaitMs } from './freed-rate.ts'
+import { isSessionId } from './ids.ts'
 import type { BoardedRoom, RoomBoard } from './room-board.ts'
 import type { RoomTurns } from './room-turns.ts'
 import type { Session } from './session.ts'
-import { isSessionId } from './session-id.ts'
 import {
   claimStatement,
   extendStatement,

@@ -4,18 +4,16 @@ import { monotonicMs } from '../internal/monotonic.ts'
 import type { Log } from '../telemetry/log.ts'
 import { AirCoreFrame } from './air-core-frame.ts'
 import type { config } from './config.ts'
-import type { AssignedPartition } from './frame-source.ts'
 import type { OpenRequest } from './open-request.ts'
 import { OpenRequests } from './open-requests.ts'
 import type { PayloadCodec } from './payload-codec.ts'
 import { publisher } from './publisher.ts'
 import { NoPartition, RequestTimeout } from './pubsub-errors.ts'
+import { ReplyLosses } from './reply-losses.ts'
 import { reply_to_subscriber } from './reply-to-subscriber.ts'
 import { SILENT } from './subscriber-options.ts'
 import { topic_type } from './topic-type.ts'
 
-/** A group that takes longer to join again has most likely given the partitions away. */
-const REJOIN_MS = 3_000
 const TIMEOUT_MS_MAX = 2 ** 31 - 1
 
 export interface CorrespondentOptions<Q, A> {
@@ -48,29 +46,24 @@ export interface AskOptions extends RequestOptions {
 export class Correspondent<Q = never, A = never> implements AsyncDisposable {
   readonly #config: config
   readonly #codec: PayloadCodec<Q, A> | null
-  readonly #log: Log
   readonly #publisher: publisher
   readonly #replies: reply_to_subscriber
   readonly #open: OpenRequests
+  readonly #losses: ReplyLosses
   #matching: Promise<void> | null = null
   #asked = false
-  #rejoining: NodeJS.Timeout | null = null
   #unmatched = 0
   #closing: Promise<void> | null = null
 
   private constructor(settings: config, { logger, codec }: CorrespondentOptions<Q, A>) {
     this.#config = settings
     this.#codec = codec ?? null
-    this.#log = logger ?? SILENT
+    const log = logger ?? SILENT
     this.#open = new OpenRequests(settings.requests_max)
+    this.#losses = new ReplyLosses(this.#open, settings.reply_group === 'instance', log)
     this.#publisher = publisher.create(settings)
-    this.#replies = reply_to_subscriber.create(settings, {
-      logger: this.#log,
-      listener: {
-        assigned: partitions => this.#assigned(partitions),
-        revoked: why => this.#revoked(why),
-      },
-    })
+    const replies = { logger: log, listener: this.#losses }
+    this.#replies = reply_to_subscriber.create(settings, replies)
   }
 
   /** Opens nothing yet. */
@@ -254,44 +247,16 @@ export class Correspondent<Q = never, A = never> implements AsyncDisposable {
     }
   }
 
-  #assigned(partitions: readonly AssignedPartition[]): void {
-    this.#stopRejoining()
-    const resumed = new Set(partitions.filter(each => each.resumed).map(each => each.partition))
-    this.#lose(partition => !resumed.has(partition))
-  }
-
-  /**
-   * Where the group only deals anew, most partitions come back, and their replies wait there: requests fail once it is
-   * known which do not. In a group of its own an instance gets all of them back, whatever happened.
-   */
-  #revoked(why: 'rebalance' | 'stop' | 'lost'): void {
-    if (why === 'stop' || this.#config.reply_group === 'instance') return
-    if (why === 'lost') this.#lose(() => true)
-    else this.#rejoining ??= setTimeout(() => this.#lose(() => true), REJOIN_MS)
-  }
-
-  #stopRejoining(): void {
-    if (this.#rejoining !== null) clearTimeout(this.#rejoining)
-    this.#rejoining = null
-  }
-
-  #lose(isLost: (partition: number) => boolean): void {
-    this.#stopRejoining()
-    const requests = this.#open.lose(isLost)
-    if (requests > 0)
-      this.#log.warn({ requests }, 'requests failed, their reply partition was lost')
-  }
-
   #assertOpen(): void {
     if (this.#closing !== null) throw closed()
   }
 
   /** 1. Requests end. 2. The reader leaves its group, which ends the loop. 3. The publisher closes. */
   async #close(): Promise<void> {
-    this.#stopRejoining()
+    this.#losses.stop()
     this.#open.failAll(closed())
     await this.#replies[Symbol.asyncDispose]()
-    this.#stopRejoining()
+    this.#losses.stop()
     if (this.#matching) await endsWithin(this.#matching, {})
     await this.#publisher[Symbol.asyncDispose]()
   }

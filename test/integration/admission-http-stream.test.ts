@@ -220,19 +220,22 @@ test('an unknown session has no stream, and takes no place of one', async t => {
   }
 })
 
-test('an open stream keeps the place of one who does nothing else', async t => {
+test('an open stream keeps the place of one who does nothing else, a closed one does not', async t => {
   const door = await openRoom(t, 0)
-  await door.desk.setRoom('concert', { waitGraceMs: 1_000 })
+  await door.desk.setRoom('concert', { waitGraceMs: 3_000 })
   const [watching, gone] = [await door.join('concert', 'ada'), await door.join('concert', 'bob')]
   await door.turn('concert')
   const stream = await follow(t, door, watching)
+  const closed = await follow(t, door, gone)
+  await closed.until(({ events }) => events.length === 1, 'the snapshot of the one who goes')
+  closed.response.destroy()
   const passed = async () => {
-    const [row] = await door.sql<{ gone: boolean }[]>`
-      select clock_timestamp() - seen_at > interval '1.2 seconds' as gone
+    const [row] = await door.sql<{ passed: boolean }[]>`
+      select clock_timestamp() - seen_at > interval '3.2 seconds' as passed
       from admission.sessions where id = ${gone}`
-    return row?.gone === true
+    return row?.passed === true
   }
-  await until(passed, { deadlineMs: 5_000, what: 'the other one was not seen for the grace' })
+  await until(passed, { deadlineMs: 10_000, what: 'the other one was not seen for the grace' })
   await door.desk.setRoom('concert', { capacity: 2 })
   await stream.until(({ names }) => names.includes('active'), 'the turn')
   const [row] = await door.sql`select status from admission.sessions where id = ${gone}`
@@ -253,6 +256,9 @@ test('a stream outlives an outage of the database and tells then what has change
   proxy?.reset()
   const told = () => door.log.some(({ message }) => message === 'event streams stand still')
   await until(told, { deadlineMs: 10_000, what: 'the outage is logged' })
+  const toldAtMs = performance.now()
+  const lasting = () => performance.now() - toldAtMs > 2_500
+  await until(lasting, { deadlineMs: 5_000, what: 'two more looks have failed' })
   proxy?.heal()
   const raise = async () =>
     (await door.admin('PUT', '/api/waiting-room/rooms/concert', { capacity: 1 })).status === 200

@@ -156,3 +156,13 @@ test('a granter that goes away leaves its work to the others', async t => {
   await visitors.untilStatus(await visitors.join('theatre', 'ben'), 'ACTIVE')
   await relay.stop()
 })
+
+test('the page of an event that nobody has joined yet invites to join, if joins make rooms', async t => {
+  const under = await admissionUnderTest(t)
+  const open = await under.start({ relay: false, options: { capacity: 1 } })
+  const answer = await fetch(`http://${open.address}/waiting-room/concert`)
+  assert.equal(answer.status, 200)
+  assert.match(await answer.text(), /<form method="post" action="\/waiting-room\/concert">/)
+  const shut = await under.start({ relay: false, options: { capacity: null } })
+  assert.equal((await fetch(`http://${shut.address}/waiting-room/concert`)).status, 404)
+})

@@ -58,9 +58,10 @@ const exited = (signal: string | null, how: number | string, party = SHARED): Pu
     how,
   }
 }
-const connected = (party: string, atMs = START_MS): PubsubHappening => {
-  return { kind: 'connected', atMs, party, role: 'requester' }
-}
+const connected = (party: string, atMs = START_MS): PubsubHappening[] => [
+  { kind: 'connecting', atMs: atMs - 100, party, role: 'requester' },
+  { kind: 'connected', atMs, party, role: 'requester' },
+]
 
 /** In the sixtieth second, for a second. */
 const fault = (name: string, target: string): PubsubHappening[] => [
@@ -70,7 +71,7 @@ const fault = (name: string, target: string): PubsubHappening[] => [
 
 const SOUND: readonly PubsubHappening[] = [
   { kind: 'campaign', atMs: START_MS, seed: 1, commit: 'abc', minutes: 1, timeoutMs: TIMEOUT_MS },
-  connected(SHARED),
+  ...connected(SHARED),
   ...answered(1, { first: true }),
   ...answered(2),
   ...answered(3, { party: INSTANCE }),
@@ -156,9 +157,9 @@ test('a fault excuses what it did, and nothing that it could not do', () => {
 })
 
 test('who comes or goes excuses a lost partition, and not a reply that was not delivered', () => {
-  const joins = connected('requester-shared-9-9', START_MS + 60_010)
-  assert.deepEqual(rulesOf([...struck(ended(60, { how: 'lost', echo: null })), joins]), [])
-  assert.deepEqual(rulesOf([...struck(timedOut(60)), joins]), ['reply_not_delivered'])
+  const joins = connected('requester-shared-9-9', START_MS + 60_050)
+  assert.deepEqual(rulesOf([...struck(ended(60, { how: 'lost', echo: null })), ...joins]), [])
+  assert.deepEqual(rulesOf([...struck(timedOut(60)), ...joins]), ['reply_not_delivered'])
 })
 
 test('a request that dies with its process has no end, and one that is open when its party leaves is closed', () => {

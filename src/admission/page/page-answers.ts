@@ -18,6 +18,8 @@ import { rememberVisitor } from './visitor-cookie.ts'
 export interface WaitingPageOptions {
   readonly desk: AdmissionDesk
   readonly tokens: Pick<AdmissionTokens, 'sign'>
+  /** Whether a room that is not there is made by its first join: its page then has the form. Default false. */
+  readonly roomsByJoining?: boolean
   /** Is told why a visitor could not be served. */
   readonly log?: Log
   /** Is told of each join by the page. */
@@ -38,8 +40,9 @@ export class PageAnswers {
 
   async showRoom(eventId: string, reply: FastifyReply): Promise<FastifyReply> {
     const room = await this.#rooms.room(eventId)
-    if (room === null) return this.notice(reply, UNKNOWN_ROOM)
-    return send(reply, 200, roomPage(room, this.#assets.version))
+    const { roomsByJoining = false } = this.#options
+    if (room === null && !roomsByJoining) return this.notice(reply, UNKNOWN_ROOM)
+    return send(reply, 200, roomPage(room ?? { eventId, paused: false }, this.#assets.version))
   }
 
   async join(eventId: string, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {

@@ -3,11 +3,13 @@ import { type Html, html } from './html.ts'
 import { layOut } from './page-layout.ts'
 import { roomPath } from './page-paths.ts'
 
+type ShownRoom = Pick<Room, 'eventId' | 'paused'>
+
 /** A paused room's page looks again by itself. */
 const PAUSED_REFRESH_SECONDS = 30
 
 /** The page of a room, where one joins. */
-export function roomPage(room: Room, assetsVersion: string): Html {
+export function roomPage(room: ShownRoom, assetsVersion: string): Html {
   return layOut({
     title: `Waiting room · ${room.eventId}`,
     eventId: room.eventId,
@@ -18,7 +20,7 @@ export function roomPage(room: Room, assetsVersion: string): Html {
   })
 }
 
-function openRoom(room: Room): Html {
+function openRoom(room: ShownRoom): Html {
   return html`<h1>Join the line</h1>
 <p class="state state-open"><span class="dot" aria-hidden="true"></span>The room is open</p>
 <p class="lead">There is space for a limited number of people at once. Join, and you are let in as soon as it is your turn.</p>
@@ -26,7 +28,7 @@ ${joinForm(room, 'Join the line')}
 ${pledges}`
 }
 
-function pausedRoom(room: Room): Html {
+function pausedRoom(room: ShownRoom): Html {
   return html`<h1>The room is paused</h1>
 <p class="state state-paused"><span class="dot" aria-hidden="true"></span>Nobody is let in at the moment</p>
 <p class="lead">You can take your place in line already: the order stays as it is, and goes on when the room is opened again.</p>
@@ -39,7 +41,7 @@ const pledges = html`<ul class="pledges">
 <li>Reloading the page does not cost you your place.</li>
 </ul>`
 
-function joinForm(room: Room, label: string): Html {
+function joinForm(room: ShownRoom, label: string): Html {
   return html`<form method="post" action="${roomPath(room.eventId)}">
 <button class="button" type="submit">${label}</button>
 </form>`

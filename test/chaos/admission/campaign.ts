@@ -46,7 +46,7 @@ const FAULTS_UNTIL = 0.85
 const JOINS_AT_ONCE = 32
 const LONG_STAY_MS = 9_000
 /** How many ask at once for how long they have to wait, in all rooms. */
-const WINDOWS = { min: 300, max: 800 }
+const WINDOWS = { min: 200, max: 500 }
 const LOOK_EVERY_MS = 250
 const TELL_EVERY_MS = 10_000
 const NEVER = new AbortController().signal
@@ -161,7 +161,11 @@ async function strike(
     history.tell({ kind: 'note', atMs: Date.now(), text })
   })
   let toldMs = startedMs
-  while (!isEnough() && performance.now() - startedMs < durationMs) {
+  const everyKind = () => {
+    const struck = new Set(history.all('fault_started').map(({ fault }) => fault))
+    return kinds.every(kind => struck.has(kind))
+  }
+  while (!(isEnough() && everyKind()) && performance.now() - startedMs < durationMs) {
     await pause(LOOK_EVERY_MS, NEVER)
     if (performance.now() - toldMs < TELL_EVERY_MS) continue
     toldMs = performance.now()

@@ -72,8 +72,8 @@ export const admissionMutants: readonly AdmissionMutant[] = [
     name: 'a heartbeat extends nothing',
     scenario: 'calm',
     file: SESSIONS,
-    find: 'lease_until = greatest(s.lease_until, clock_timestamp() + f.lease_ms * interval',
-    replace: 'lease_until = greatest(s.lease_until, clock_timestamp() + 0 * f.lease_ms * interval',
+    find: 'lease_until = greatest(s.lease_until, clock_timestamp() + r.lease_ms * interval',
+    replace: 'lease_until = greatest(s.lease_until, clock_timestamp() + 0 * r.lease_ms * interval',
   },
   {
     name: 'places that are freed are counted wrongly',

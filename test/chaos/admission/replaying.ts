@@ -8,7 +8,7 @@ import type { HappeningOf } from './history.ts'
 import { joinsUnread } from './resting.ts'
 import type { AdmissionStage } from './stage.ts'
 
-const READ_AGAIN_MS = 120_000
+const READ_AGAIN_MS = 300_000
 type Facts = Readonly<Record<string, string>>
 
 /**

@@ -19,7 +19,7 @@ export interface VisitorsOptions {
 const SESSIONS = '/api/waiting-room/sessions'
 const WINDOW_EVERY_MS = 100
 /** One who waits at the head of the line asks so often. */
-const ASK_EVERY_MS = 3_000
+const ASK_EVERY_MS = 1_500
 const ASKING_MAX = 200
 
 /**

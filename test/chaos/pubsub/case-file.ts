@@ -5,6 +5,8 @@ import type { Asked, Ended, PubsubHistory, ReplyRecord, RequestRecord } from './
 const SETTLE_MS = 15_000
 /** How long one that was struck itself, or whose broker was, takes to read again. */
 const RECOVERY_MS = 6_000
+/** Until all others have their partitions again, after one has come or gone. */
+const DEALT_MS = 5_000
 
 /** A request, by what its requester wrote and what Kafka holds. */
 export interface KnownRequest extends Asked {
@@ -15,10 +17,13 @@ export interface KnownRequest extends Asked {
 }
 
 interface Span {
-  readonly fault: string
-  readonly target: string
   readonly fromMs: number
   readonly toMs: number
+}
+
+interface FaultSpan extends Span {
+  readonly fault: string
+  readonly target: string
 }
 
 /** The history of a campaign, as its rules look at it. */
@@ -26,7 +31,9 @@ export class CaseFile {
   readonly history: PubsubHistory
   readonly timeoutMs: number
   readonly requests: readonly KnownRequest[]
-  readonly #faults: readonly Span[]
+  readonly #faults: readonly FaultSpan[]
+  /** In which a group deals its partitions anew. */
+  readonly #moves: readonly Span[]
 
   constructor(history: PubsubHistory) {
     const [campaign] = history.all('campaign')
@@ -41,13 +48,14 @@ export class CaseFile {
       const own = record === null ? [] : (replies.get(record.correlationId) ?? [])
       return { ...asked, record, ends: ends.get(asked.id) ?? [], replies: own }
     })
-    this.#faults = spansOf(history)
+    this.#faults = faultsOf(history)
+    this.#moves = movesOf(history)
   }
 
   /** Nothing was wrong anywhere in this time, nor shortly before, and nobody came or went. */
   isPeaceful(fromMs: number, toMs: number): boolean {
     const struck = this.#faults.some(span => overlaps(span, fromMs - SETTLE_MS, toMs))
-    return !struck && !this.#moves().some(atMs => fromMs <= atMs && atMs <= toMs)
+    return !struck && !this.#moves.some(span => overlaps(span, fromMs - DEALT_MS, toMs))
   }
 
   /** This party itself, or the broker, was struck then, or had not recovered yet. */
@@ -73,15 +81,6 @@ export class CaseFile {
     const exits = this.history.all('party_exited').filter(exit => exit.party === party)
     return exits.find(({ how }) => how !== 0)?.atMs ?? null
   }
-
-  #moves(): number[] {
-    const { history } = this
-    return [
-      ...history.all('connected'),
-      ...history.all('left'),
-      ...history.all('party_exited'),
-    ].map(({ atMs }) => atMs)
-  }
 }
 
 function overlaps({ fromMs, toMs }: Span, beginMs: number, endMs: number): boolean {
@@ -98,9 +97,20 @@ function grouped<T>(items: Iterable<T>, nameOf: (item: T) => string): Map<string
   return groups
 }
 
-function spansOf(history: PubsubHistory): Span[] {
+function faultsOf(history: PubsubHistory): FaultSpan[] {
   const ends = new Map(history.all('fault_healed').map(({ id, atMs }) => [id, atMs]))
   return history.all('fault_started').map(({ id, fault, target, atMs: fromMs }) => {
     return { fault, target, fromMs, toMs: ends.get(id) ?? Number.POSITIVE_INFINITY }
   })
+}
+
+/** From a connect or a dispose to its end; one without an end goes on for ever. A process that ends is a move too. */
+function movesOf(history: PubsubHistory): Span[] {
+  const spanOf = (begin: 'connecting' | 'leaving', end: 'connected' | 'left') =>
+    history.all(begin).map(({ party, atMs: fromMs }) => {
+      const over = history.all(end).find(each => each.party === party && each.atMs >= fromMs)
+      return { fromMs, toMs: over?.atMs ?? Number.POSITIVE_INFINITY }
+    })
+  const exits = history.all('party_exited').map(({ atMs }) => ({ fromMs: atMs, toMs: atMs }))
+  return [...spanOf('connecting', 'connected'), ...spanOf('leaving', 'left'), ...exits]
 }

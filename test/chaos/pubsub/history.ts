@@ -32,16 +32,9 @@ export interface PartyExited extends At {
   readonly how: number | string
 }
 
-/** `connect()` has resolved. */
-export interface Connected extends At {
-  readonly kind: 'connected'
-  readonly party: string
-  readonly role: Role
-}
-
-/** It has been disposed of. */
-export interface Left extends At {
-  readonly kind: 'left'
+/** `connect()` is called, or has resolved; it is being disposed of, or has been. */
+export interface Moved extends At {
+  readonly kind: 'connecting' | 'connected' | 'leaving' | 'left'
   readonly party: string
   readonly role: Role
 }
@@ -121,8 +114,7 @@ export type PubsubHappening =
   | FaultEnded
   | Noted
   | PartyExited
-  | Connected
-  | Left
+  | Moved
   | Asked
   | Ended
   | Rested
@@ -131,7 +123,9 @@ export type PubsubHappening =
   | ReplyRecord
   | LastOffset
 
-export type HappeningOf<K extends PubsubHappening['kind']> = Extract<PubsubHappening, { kind: K }>
+export type HappeningOf<K extends PubsubHappening['kind']> = K extends Moved['kind']
+  ? Moved
+  : Extract<PubsubHappening, { kind: K }>
 
 /** Happenings by their kind, each in the order in which they were told. */
 export class PubsubHistory {

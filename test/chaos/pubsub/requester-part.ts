@@ -7,7 +7,7 @@ import {
   ReplyPartitionLost,
   RequestTimeout,
 } from '../../../src/pubsub/index.ts'
-import type { Asked, Ending } from './history.ts'
+import type { Asked, Ending, Moved } from './history.ts'
 import type { Part, Telling } from './party.ts'
 import { configOf } from './party-config.ts'
 import type { PartySpec } from './party-spec.ts'
@@ -36,6 +36,7 @@ export class RequesterPart implements Part {
   async join(): Promise<void> {
     while (this.#correspondent === null && !this.#stopped) {
       const correspondent = Correspondent.create(configOf(this.#spec))
+      this.#tellOf('connecting')
       try {
         await correspondent.connect()
       } catch (error) {
@@ -58,6 +59,7 @@ export class RequesterPart implements Part {
     if (correspondent === null) return
     this.#correspondent = null
     await this.#asking
+    this.#tellOf('leaving')
     await correspondent[Symbol.asyncDispose]()
     this.#tellOf('left')
     await Promise.all(this.#open)
@@ -131,7 +133,7 @@ export class RequesterPart implements Part {
     }
   }
 
-  #tellOf(kind: 'connected' | 'left'): void {
+  #tellOf(kind: Moved['kind']): void {
     const { name: party, role } = this.#spec
     this.#telling.tell({ kind, atMs: Date.now(), party, role })
   }

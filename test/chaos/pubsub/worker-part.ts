@@ -6,6 +6,7 @@ import {
   topic_type,
   worker_subscriber,
 } from '../../../src/pubsub/index.ts'
+import type { Moved } from './history.ts'
 import type { Part, Telling } from './party.ts'
 import { configOf } from './party-config.ts'
 import type { PartySpec } from './party-spec.ts'
@@ -35,6 +36,7 @@ export class WorkerPart implements Part {
 
   async join(): Promise<void> {
     while (this.#shop === null && !this.#stopped) {
+      this.#tellOf('connecting')
       try {
         this.#shop = await this.#open()
         this.#tellOf('connected')
@@ -49,6 +51,7 @@ export class WorkerPart implements Part {
     const shop = this.#shop
     if (shop === null) return
     this.#shop = null
+    this.#tellOf('leaving')
     await shop[Symbol.asyncDispose]()
     this.#tellOf('left')
   }
@@ -104,7 +107,7 @@ export class WorkerPart implements Part {
     }
   }
 
-  #tellOf(kind: 'connected' | 'left'): void {
+  #tellOf(kind: Moved['kind']): void {
     const { name: party, role } = this.#spec
     this.#telling.tell({ kind, atMs: Date.now(), party, role })
   }

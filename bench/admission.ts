@@ -187,7 +187,10 @@ async function pollBare(bench: Bench, steps: HttpStep[], forMs: number): Promise
   }
 }
 
-/** Whoever is active leaves, which lets as many in. */
+/**
+ * Whoever is active leaves, which lets as many in. A leave is answered after the commit in which the next one is let in:
+ * what it takes is the time from a leave to the next grant.
+ */
 async function leave(
   bench: Bench,
   phase: AdmissionPhase['phase'],

@@ -4,8 +4,12 @@ import type { Database, Sql } from '../postgres/database.ts'
 import { freedPerSecond } from './freed-rate.ts'
 import { TooBusy } from './too-busy.ts'
 
-/** Places are counted by blocks: those of whole blocks here, once for all, those within a block for each session. */
-export const BLOCK_PLACES = 256
+/**
+ * Places are counted by blocks: those of whole blocks here, once for all, those within a block for each session. Of
+ * 20,000 who wait, a look took 11 µs of PostgreSQL's time with 64 places and 60 µs with 256, before a vacuum; 8 and
+ * 18 µs after it.
+ */
+export const BLOCK_PLACES = 64
 
 /** What sessions of a room have in common, as it was when it was read. */
 export interface BoardedRoom {
@@ -175,7 +179,6 @@ function roomOf(row: BoardRow): BoardedRoom {
 /** @param lastSeq the highest place when the blocks were counted */
 function counterOf(blocks: BoardRow['blocks'], lastSeq: number): (seq: number) => number {
   const sums = new Map<number, number>()
-  const numbers = blocks.map(([block]) => block)
   let sum = 0
   for (const [block, waiting] of blocks) {
     sums.set(block, sum)
@@ -184,19 +187,7 @@ function counterOf(blocks: BoardRow['blocks'], lastSeq: number): (seq: number) =
   return seq => {
     const block = Math.floor(seq / BLOCK_PLACES)
     const givenSince = Math.max(0, block * BLOCK_PLACES - 1 - lastSeq)
-    const counted = sums.get(block) ?? sums.get(firstFrom(numbers, block)) ?? sum
-    return counted + givenSince
+    // A block that was not counted is behind all those that were.
+    return (sums.get(block) ?? sum) + givenSince
   }
-}
-
-/** The first of the ascending numbers that is not below `from`; −1: there is none. */
-function firstFrom(numbers: readonly number[], from: number): number {
-  let low = 0
-  let high = numbers.length
-  while (low < high) {
-    const middle = (low + high) >> 1
-    if ((numbers[middle] as number) < from) low = middle + 1
-    else high = middle
-  }
-  return numbers[low] ?? -1
 }

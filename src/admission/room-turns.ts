@@ -7,6 +7,7 @@ import type { TransactionPool } from '../postgres/transaction-pool.ts'
 import { type TakeTurn, type TurnReport, takeTurn } from './room-turn.ts'
 import { TooBusy } from './too-busy.ts'
 
+/** Told of a turn that was committed. It must not throw. */
 export type TurnListener = (eventId: string, report: TurnReport) => void
 
 export interface RoomTurnsOptions {

@@ -51,7 +51,7 @@ export const admissionOptionTable = {
   admissionProxies: count(
     'SLUICE_ADMISSION_PROXIES',
     [0, 0, 10],
-    'Proxies in front of it whose X-Forwarded-For is believed. Too low: all visitors share the proxy’s address. Too high: visitors can choose their address.',
+    'Proxies in front of it whose X-Forwarded-For is believed; nobody may then reach the port but through them. Too low: all visitors share the proxy’s address. Too high: visitors can choose their address.',
     'Admission',
   ),
   admissionJoinsTopic: option({

@@ -103,8 +103,14 @@ export class PublishingWay {
   /** Never rejects. */
   async close(graceMs: number): Promise<void> {
     const idle = Promise.allSettled([this.#opening, this.#refreshing])
-    await Promise.all([...this.#sessions].map(session => session.close(graceMs)))
+    await this.#closeSessions(graceMs)
     await endsWithin(idle, { durationMs: graceMs })
+    // One that was opened meanwhile.
+    await this.#closeSessions(graceMs)
+  }
+
+  async #closeSessions(graceMs: number): Promise<void> {
+    await Promise.all([...this.#sessions].map(session => session.close(graceMs)))
   }
 
   async #current(untilMs: number): Promise<OpenWay> {
@@ -135,6 +141,7 @@ export class PublishingWay {
         await prepareTopics(this.#config, untilMs, this.#closed)
       }
       this.#prepared = true
+      if (this.#closed.aborted) return
       await this.#connect(untilMs)
       this.#failures = 0
     } catch (error) {

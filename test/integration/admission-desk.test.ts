@@ -93,6 +93,26 @@ test('joining again gets the open session, also at once and from two processes',
   assert.equal((await toldTo(parts.sql, JOINS)).length, 50)
 })
 
+test('a join that meets another one of its user, not committed yet, gets the session of that', async t => {
+  const parts = await openAdmission(t)
+  const { desk } = openDesk(t, parts)
+  await makeRoom(parts.sql)
+  const id = randomUUID()
+  const meeting = await parts.sql.begin(async sql => {
+    await sql`insert into admission.sessions (id, event_id, user_id) values (${id}, ${EVENT}, 'ann')`
+    const joins = ['ann', 'bob'].map(userId => desk.join({ eventId: EVENT, userId }))
+    await until(async () => (await waiting(parts)) === 1, {
+      deadlineMs: DEADLINE_MS,
+      what: 'the join waits',
+    })
+    return () => Promise.all(joins)
+  })
+  const [ann, bob] = await meeting()
+  assert.deepEqual(ann, { sessionId: id, created: false })
+  assert.equal(bob?.created, true)
+  assert.equal((await toldTo(parts.sql, JOINS)).length, 1)
+})
+
 test('who joins after the end of a session is at the back', async t => {
   const parts = await openAdmission(t)
   const { desk } = openDesk(t, parts)
@@ -103,6 +123,8 @@ test('who joins after the end of a session is at the back', async t => {
   assert.equal((await desk.leave(ann.sessionId))?.status, 'LEFT')
   const again = await desk.join({ eventId: EVENT, userId: 'ann' })
   assert.equal(again.created, true)
+  const once = await desk.join({ eventId: EVENT, userId: 'ann' })
+  assert.deepEqual(once, { sessionId: again.sessionId, created: false })
   await turn(parts, { joins: joinsOf([again.sessionId], 9) })
   const facts = await factsOf(parts.sql, [bob.sessionId, again.sessionId])
   assert.deepEqual(
@@ -331,6 +353,8 @@ test('a heartbeat while the session is locked is not lost', async t => {
   await makeRoom(parts.sql, { capacity: 9, leaseMs: 100_000, claimMs: 10_000 })
   const ids = await putSessions(parts.sql, 2)
   await turn(parts, { joins: joinsOf(ids) })
+  await Promise.all(ids.map(id => desk.look(id)))
+  await parts.sql`update admission.sessions set lease_until = clock_timestamp() + interval '10 s'`
   const beats = await parts.sql.begin(async sql => {
     await sql`select from admission.sessions where id = ${ids[0]!} for update`
     const beating = ids.map(id => desk.heartbeat(id))
@@ -371,7 +395,7 @@ test('positions are exact when nothing moves, whatever is missing among those ah
   await makeRoom(parts.sql, { capacity: 0 })
   const ids = await putSessions(parts.sql, 3_000)
   await turn(parts, { joins: joinsOf(ids) })
-  // A whole block, and some everywhere.
+  // Whole blocks, and some everywhere.
   const gone = ids.filter((_, n) => (n >= 255 && n < 511) || n % 7 === 3)
   await turn(parts, { leaving: gone })
   const there = ids.filter(id => !gone.includes(id))

@@ -21,6 +21,7 @@ import {
   turn,
 } from '../support/admission-rooms.ts'
 import { cleanup } from '../support/cleanup.ts'
+import { applyConsumerSchema } from '../support/consumer-schema.ts'
 import { createDatabase } from '../support/database.ts'
 import { connectTo, toldTo } from '../support/task-room.ts'
 import { until } from '../support/until.ts'
@@ -50,7 +51,7 @@ function keep(t: TestContext, parts: AdmissionParts, options: Partial<RoomKeeper
 
 test('overdue leases end and free places are given without anybody asking, in rooms that need it', async t => {
   const parts = await openAdmission(t)
-  const rooms = ['idle', 'overdue', 'free', 'paused', 'full', 'empty']
+  const rooms = ['idle', 'overdue', 'free', 'paused', 'busy', 'empty']
   for (const eventId of rooms) await makeRoom(parts.sql, { eventId, capacity: 1 })
   const sessions = new Map<string, string[]>()
   for (const eventId of rooms.slice(0, 5)) {
@@ -73,7 +74,7 @@ test('overdue leases end and free places are given without anybody asking, in ro
     what: 'the free place is given',
   })
   assert.deepEqual(await statuses('paused'), ['ACTIVE', 'WAITING', 'WAITING'])
-  assert.deepEqual(await statuses('full'), ['ACTIVE', 'WAITING', 'WAITING'])
+  assert.deepEqual(await statuses('busy'), ['ACTIVE', 'WAITING', 'WAITING'])
   assert.deepEqual([...new Set(reports.map(([eventId]) => eventId))].sort(), ['free', 'overdue'])
   assert.equal(reports.length, 2)
   assert.deepEqual(faults, [])
@@ -233,7 +234,8 @@ test('all processes sign by the same key, whoever made it', async t => {
 })
 
 test('a database without the schema is refused with the command that makes it', async t => {
-  const { url } = await createDatabase(t)
+  const { url, sql } = await createDatabase(t)
+  await applyConsumerSchema(sql)
   const { database } = connectTo(t, url)
   await assert.rejects(
     checkAdmissionSchema(database),

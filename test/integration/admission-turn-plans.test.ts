@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { dueRoomsStatement, unseenStatement } from '../../src/admission/keeper-statements.ts'
-import { boardStatement } from '../../src/admission/room-board.ts'
+import { BLOCK_PLACES, boardStatement } from '../../src/admission/room-board.ts'
 import {
   claimStatement,
   extendStatement,
@@ -47,10 +47,10 @@ for (const statistics of ['of an empty room', 'of a full room']) {
       })
 
     const place = (n: number) => ids[n]!
-    // Two of the third block: its places before them.
+    // The places of their block before them.
     assert.deepEqual(await read(own => readStatement(own, [place(600), place(610)])), {
       sessions_pkey: 2,
-      sessions_waiting: 600 + 1 - 512 + (610 + 1 - 512),
+      sessions_waiting: (601 % BLOCK_PLACES) + (611 % BLOCK_PLACES),
     })
     assert.deepEqual(await read(own => boardStatement(own, [EVENT])), {
       sessions_waiting: ROOM_SESSIONS - 5,

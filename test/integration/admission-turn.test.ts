@@ -234,6 +234,27 @@ test('a paused room lets nobody in; leases still end', async t => {
   assert.equal((await turn(parts)).granted, 1)
 })
 
+test('who is to be forgotten is looked at again: only who waits, unseen, in this room, is', async t => {
+  const parts = await openAdmission(t)
+  await makeRoom(parts.sql, { capacity: 1, waitGraceMs: null })
+  await makeRoom(parts.sql, { eventId: 'other' })
+  const [active, unseen, seen, leaving] = await putSessions(parts.sql, 4)
+  const [theirs] = await putSessions(parts.sql, 1, { eventId: 'other' })
+  const ids = [active!, unseen!, seen!, leaving!, theirs!]
+  await turn(parts, { joins: joinsOf(ids.slice(0, 1)) })
+  await lastSeen(parts.sql, [active!, unseen!, leaving!, theirs!], 10_000)
+  const forgotten = { ids: [...ids, 'no uuid'], unseenMs: 5_000 }
+  const report = await turn(parts, { leaving: [leaving!], forgotten })
+  assert.deepEqual(report, { ...NOTHING, left: 1, abandoned: 1 })
+  assert.deepEqual(await statusesOf(parts.sql, ids), [
+    'ACTIVE',
+    'ABANDONED',
+    'WAITING',
+    'LEFT',
+    'WAITING',
+  ])
+})
+
 test('rooms do not touch each other', async t => {
   const parts = await openAdmission(t)
   await makeRoom(parts.sql, { capacity: 1 })

@@ -147,7 +147,10 @@ test('topics are made before the first frame, with the partitions that were aske
   await admin.connect()
   cleanup(t, () => admin.disconnect())
   for (const topic of [worker, reply_to]) {
-    assert.equal((await admin.fetchTopicOffsets(topic)).length, 5)
+    await until(async () => (await admin.fetchTopicOffsets(topic)).length === 5, {
+      deadlineMs: 20_000,
+      what: `${topic} has five partitions`,
+    })
   }
   assert.equal((await readTopic(worker)).length, 2)
 })

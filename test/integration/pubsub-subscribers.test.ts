@@ -143,6 +143,7 @@ test('closing waits for the loop to handle its frame, commits it and ends the lo
     if (frame.text() === '2') {
       closing = subscriber[Symbol.asyncDispose]()
       await until(() => !subscriber.is_connected(), { deadlineMs: 1_000, what: 'it is closing' })
+      assert.ok((await committedSum(settings)) <= 2)
     }
     finished++
   }
@@ -223,6 +224,7 @@ test('a missing topic is an error of connecting, which may be tried again once i
     assert.ok(error instanceof SluiceError)
     assert.equal(error.code, 'options')
     assert.ok(error.message.includes(worker))
+    assert.match(error.message, /create_topics/)
     return true
   })
   assert.equal(subscriber.is_connected(), false)

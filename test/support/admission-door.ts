@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { type ClientRequest, type IncomingHttpHeaders, request } from 'node:http'
 import { AdmissionTokens } from '../../src/admission/admission-token.ts'
 import {
@@ -188,4 +189,20 @@ function parsed(text: string): unknown {
   } catch {
     return undefined
   }
+}
+
+/** That the answer is this problem, in the form that all of them have. */
+export function assertProblem(answer: Answer, status: number, kind: string, about = ''): void {
+  const { json, text, headers } = answer
+  const { type, instance, title, detail, ...rest } = json as Record<string, string>
+  assert.deepEqual(
+    { status: answer.status, type },
+    { status, type: `/problems/${kind}` },
+    about + text,
+  )
+  assert.equal(headers['content-type'], 'application/problem+json; charset=utf-8', about)
+  assert.equal(Number(rest.status), status)
+  assert.match(instance ?? '', /^urn:uuid:[0-9a-f-]{36}$/)
+  assert.ok(title && detail)
+  assert.equal(headers['x-content-type-options'], 'nosniff')
 }

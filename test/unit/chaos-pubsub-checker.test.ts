@@ -63,6 +63,10 @@ const connected = (party: string, atMs = START_MS): PubsubHappening[] => [
   { kind: 'connected', atMs, party, role: 'requester' },
 ]
 
+const held = (atMs: number, ...partitions: number[]): PubsubHappening => {
+  return { kind: 'held', atMs: START_MS + atMs, party: SHARED, partitions }
+}
+
 /** In the sixtieth second, for a second. */
 const fault = (name: string, target: string): PubsubHappening[] => [
   { kind: 'fault_started', atMs: START_MS + 60_000, id: 1, fault: name, target },
@@ -72,6 +76,7 @@ const fault = (name: string, target: string): PubsubHappening[] => [
 const SOUND: readonly PubsubHappening[] = [
   { kind: 'campaign', atMs: START_MS, seed: 1, commit: 'abc', minutes: 1, timeoutMs: TIMEOUT_MS },
   ...connected(SHARED),
+  held(0, 1, 2),
   ...answered(1, { first: true }),
   ...answered(2),
   ...answered(3, { party: INSTANCE }),
@@ -107,6 +112,7 @@ const BROKEN: Readonly<Record<string, readonly PubsubHappening[]>> = {
   phantom_reply: without('reply', 2),
   misplaced_reply: [...SOUND, reply(2, { partition: 3 })],
   reply_not_delivered: [...without('ended', 2), timedOut(2)],
+  loss_not_told: [...without('ended', 2), timedOut(2), held(2_500, 0, 1)],
   lost_for_nothing: [
     ...without('ended', 3),
     ended(3, { party: INSTANCE, how: 'lost', echo: null }),
@@ -154,6 +160,12 @@ test('a fault excuses what it did, and nothing that it could not do', () => {
   const lost = struck(ended(60, { how: 'lost', echo: null }))
   assert.deepEqual(rulesOf([...lost, ...fault('requester_killed', 'requester-shared-9-9')]), [])
   assert.deepEqual(rulesOf(lost), ['unanswered_in_peace'])
+})
+
+test('a reply need not be delivered by who does not read its partition, for a while', () => {
+  const away = [...struck(timedOut(60)), ...fault('requester_killed', 'requester-shared-9-9')]
+  assert.deepEqual(rulesOf([...away, held(60_005), held(62_000, 0, 1, 2)]), [])
+  assert.deepEqual(rulesOf([...away, held(50_000), held(59_000, 2)]), ['reply_not_delivered'])
 })
 
 test('who comes or goes excuses a lost partition, and not a reply that was not delivered', () => {

@@ -66,7 +66,7 @@ export const admissionMutants: readonly AdmissionMutant[] = [
     scenario: 'calm',
     file: 'src/admission/room-keeper.ts',
     find: 'everyMs: 250,',
-    replace: 'everyMs: 30_000,',
+    replace: 'everyMs: 600_000,',
   },
   {
     name: 'a heartbeat extends nothing',

@@ -1,5 +1,5 @@
 import { FAULTS_OF_BROKER } from './faults.ts'
-import type { Asked, Ended, PubsubHistory, ReplyRecord, RequestRecord } from './history.ts'
+import type { Asked, Ended, Held, PubsubHistory, ReplyRecord, RequestRecord } from './history.ts'
 
 /** How long a fault has effects after its end: sessions run out, members join again. */
 const SETTLE_MS = 15_000
@@ -26,14 +26,19 @@ interface FaultSpan extends Span {
   readonly target: string
 }
 
+interface MoveSpan extends Span {
+  readonly party: string
+}
+
 /** The history of a campaign, as its rules look at it. */
 export class CaseFile {
   readonly history: PubsubHistory
   readonly timeoutMs: number
   readonly requests: readonly KnownRequest[]
+  readonly #held: ReadonlyMap<string, readonly Held[]>
   readonly #faults: readonly FaultSpan[]
   /** In which a group deals its partitions anew. */
-  readonly #moves: readonly Span[]
+  readonly #moves: readonly MoveSpan[]
 
   constructor(history: PubsubHistory) {
     const [campaign] = history.all('campaign')
@@ -48,14 +53,21 @@ export class CaseFile {
       const own = record === null ? [] : (replies.get(record.correlationId) ?? [])
       return { ...asked, record, ends: ends.get(asked.id) ?? [], replies: own }
     })
+    this.#held = grouped(history.all('held'), ({ party }) => party)
     this.#faults = faultsOf(history)
     this.#moves = movesOf(history)
   }
 
-  /** Nothing was wrong anywhere in this time, nor shortly before, and nobody came or went. */
-  isPeaceful(fromMs: number, toMs: number): boolean {
+  /**
+   * Nothing was wrong anywhere in this time, nor shortly before, and nobody else came or went: that this party has
+   * only just connected itself is no excuse.
+   */
+  isPeaceful(party: string, fromMs: number, toMs: number): boolean {
     const struck = this.#faults.some(span => overlaps(span, fromMs - SETTLE_MS, toMs))
-    return !struck && !this.#moves.some(span => overlaps(span, fromMs - DEALT_MS, toMs))
+    return (
+      !struck &&
+      !this.#moves.some(span => span.party !== party && overlaps(span, fromMs - DEALT_MS, toMs))
+    )
   }
 
   /** This party itself, or the broker, was struck then, or had not recovered yet. */
@@ -66,6 +78,16 @@ export class CaseFile {
         overlaps(span, fromMs - RECOVERY_MS, toMs) &&
         (ofBroker.has(span.fault) || span.target === party || span.target === 'attempted'),
     )
+  }
+
+  /** `all`: it read that partition all this time; `none`: never in it. */
+  holding(party: string, partition: number, fromMs: number, toMs: number): 'all' | 'some' | 'none' {
+    const looks = this.#held.get(party) ?? []
+    const before = looks.findLast(({ atMs }) => atMs <= fromMs)
+    const within = looks.filter(({ atMs }) => fromMs < atMs && atMs <= toMs)
+    const seen = [before?.partitions ?? [], ...within.map(({ partitions }) => partitions)]
+    const times = seen.filter(partitions => partitions.includes(partition)).length
+    return times === 0 ? 'none' : times === seen.length ? 'all' : 'some'
   }
 
   /** It stood still for some of this time. */
@@ -105,12 +127,14 @@ function faultsOf(history: PubsubHistory): FaultSpan[] {
 }
 
 /** From a connect or a dispose to its end; one without an end goes on for ever. A process that ends is a move too. */
-function movesOf(history: PubsubHistory): Span[] {
+function movesOf(history: PubsubHistory): MoveSpan[] {
   const spanOf = (begin: 'connecting' | 'leaving', end: 'connected' | 'left') =>
     history.all(begin).map(({ party, atMs: fromMs }) => {
       const over = history.all(end).find(each => each.party === party && each.atMs >= fromMs)
-      return { fromMs, toMs: over?.atMs ?? Number.POSITIVE_INFINITY }
+      return { party, fromMs, toMs: over?.atMs ?? Number.POSITIVE_INFINITY }
     })
-  const exits = history.all('party_exited').map(({ atMs }) => ({ fromMs: atMs, toMs: atMs }))
+  const exits = history.all('party_exited').map(({ party, atMs }) => {
+    return { party, fromMs: atMs, toMs: atMs }
+  })
   return [...spanOf('connecting', 'connected'), ...spanOf('leaving', 'left'), ...exits]
 }

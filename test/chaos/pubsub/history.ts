@@ -39,6 +39,13 @@ export interface Moved extends At {
   readonly role: Role
 }
 
+/** The reply partitions that a requester reads have changed; looked at every few milliseconds. */
+export interface Held extends At {
+  readonly kind: 'held'
+  readonly party: string
+  readonly partitions: readonly number[]
+}
+
 /** Written before the request is made. */
 export interface Asked extends At {
   readonly kind: 'asked'
@@ -115,6 +122,7 @@ export type PubsubHappening =
   | Noted
   | PartyExited
   | Moved
+  | Held
   | Asked
   | Ended
   | Rested

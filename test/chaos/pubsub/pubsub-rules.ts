@@ -10,6 +10,7 @@ export type PubsubRule =
   | 'phantom_reply'
   | 'misplaced_reply'
   | 'reply_not_delivered'
+  | 'loss_not_told'
   | 'lost_for_nothing'
   | 'first_unanswered'
   | 'unanswered_in_peace'

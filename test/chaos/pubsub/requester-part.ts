@@ -13,7 +13,7 @@ import { configOf } from './party-config.ts'
 import type { PartySpec } from './party-spec.ts'
 
 const JOIN_AGAIN_MS = 500
-const TICK_MS = 50
+const TICK_MS = 20
 const REST_DEADLINE_MS = 75_000
 const REST_IN_A_ROW = 10
 const FINAL_REQUESTS = 20
@@ -26,6 +26,7 @@ export class RequesterPart implements Part {
   #correspondent: Correspondent | null = null
   #asking: Promise<void> = Promise.resolve()
   #seq = 0
+  #held = ''
   #stopped = false
 
   constructor(spec: PartySpec, telling: Telling) {
@@ -100,6 +101,7 @@ export class RequesterPart implements Part {
       const due = ((performance.now() - fromMs) / 1_000) * this.#spec.requestsPerSecond
       // After a stop of the process, not all that it has missed.
       if (due - asked > this.#spec.requestsPerSecond) asked = Math.floor(due)
+      this.#look(correspondent)
       for (; asked < due; asked++) this.#ask(correspondent, 'faults').catch(() => {})
       await wait(TICK_MS)
     }
@@ -131,6 +133,12 @@ export class RequesterPart implements Part {
     } catch (error) {
       return ended(endingOf(error), null, describeError(error))
     }
+  }
+
+  #look({ partitions }: Correspondent): void {
+    if (partitions.join() === this.#held) return
+    this.#held = partitions.join()
+    this.#telling.tell({ kind: 'held', atMs: Date.now(), party: this.#spec.name, partitions })
   }
 
   #tellOf(kind: Moved['kind']): void {

@@ -6,6 +6,8 @@ import type { Findings } from './pubsub-rules.ts'
 const LATE_MS = 2_500
 /** A reply that lies in its partition so long before the time-out is there in time. */
 const DELIVERY_MS = 2_000
+/** Who does not read a partition for so long tells those who wait for a reply there. */
+const LOSS_MS = 4_000
 
 /** I15: what became of each request. */
 export function judgeRequests(file: CaseFile, findings: Findings): void {
@@ -15,13 +17,17 @@ export function judgeRequests(file: CaseFile, findings: Findings): void {
     if (!end) continue
     judgeTime(file, request, end, findings)
     if (end.how === 'reply') judgeReply(request, end, findings)
-    if (end.how === 'timeout') judgeTimeout(file, request, end, findings)
+    if (end.how === 'timeout') {
+      judgeDelivery(file, request, end, findings)
+      judgeSilence(file, request, end, findings)
+    }
     if (end.how === 'lost') judgeLoss(file, request, end, findings)
     if (end.how !== 'reply') judgePeace(file, request, end, findings)
   }
   judgePlaces(file, findings)
 }
 
+const isInstance = (party: string) => party.startsWith('requester-instance')
 const nameOf = ({ party, payload }: KnownRequest) => `${payload} of ${party}`
 
 /** A reply, a time-out, a loss, or the end of its process; and one of them. */
@@ -69,28 +75,44 @@ function judgeReply(request: KnownRequest, end: Ended, findings: Findings): void
   if (request.replies.length === 0) findings.add('phantom_reply', nameOf(request))
 }
 
-/** A reply that lay in time where its requester listened was delivered. */
-function judgeTimeout(file: CaseFile, request: KnownRequest, end: Ended, findings: Findings): void {
-  const untilMs = request.atMs + file.timeoutMs - DELIVERY_MS
-  const inTime = request.replies.find(
-    ({ partition, timestampMs }) =>
-      partition === request.record?.replyPartition && timestampMs <= untilMs,
-  )
-  if (!inTime || file.isStruck(request.party, inTime.timestampMs, end.atMs)) return
-  const after = inTime.timestampMs - request.atMs
-  findings.add('reply_not_delivered', `${nameOf(request)}: its reply was there after ${after} ms`)
+/** A reply that came in time to where its requester listened was delivered. */
+function judgeDelivery(
+  file: CaseFile,
+  request: KnownRequest,
+  end: Ended,
+  findings: Findings,
+): void {
+  const { party, record, atMs } = request
+  const inTime = request.replies.find(({ partition, timestampMs: fromMs }) => {
+    const toMs = fromMs + DELIVERY_MS
+    if (partition !== record?.replyPartition || toMs > atMs + file.timeoutMs) return false
+    return file.holding(party, partition, fromMs, toMs) === 'all'
+  })
+  if (!inTime || file.isStruck(party, inTime.timestampMs, end.atMs)) return
+  const afterMs = inTime.timestampMs - atMs
+  findings.add('reply_not_delivered', `${nameOf(request)}: its reply was there after ${afterMs} ms`)
+}
+
+/** Who shares reply partitions and has lost one does not let its requests wait for their time-outs. */
+function judgeSilence(file: CaseFile, request: KnownRequest, end: Ended, findings: Findings): void {
+  const { party, record } = request
+  if (record === null || isInstance(party)) return
+  const fromMs = end.atMs - LOSS_MS
+  if (file.holding(party, record.replyPartition, fromMs, end.atMs) !== 'none') return
+  if (file.wasFrozen(party, fromMs, end.atMs)) return
+  findings.add('loss_not_told', `${nameOf(request)}: partition ${record.replyPartition}`)
 }
 
 /** Who reads all reply partitions loses none to others that come and go. */
 function judgeLoss(file: CaseFile, request: KnownRequest, end: Ended, findings: Findings): void {
-  if (!request.party.startsWith('requester-instance')) return
+  if (!isInstance(request.party)) return
   if (file.isStruck(request.party, request.atMs, end.atMs)) return
   findings.add('lost_for_nothing', nameOf(request))
 }
 
 /** While nothing is wrong, each request has its reply; also the one that is sent right after `connect()`. */
 function judgePeace(file: CaseFile, request: KnownRequest, end: Ended, findings: Findings): void {
-  if (end.how === 'closed' || !file.isPeaceful(request.atMs + 1, end.atMs)) return
+  if (end.how === 'closed' || !file.isPeaceful(request.party, request.atMs, end.atMs)) return
   const rule = request.first ? 'first_unanswered' : 'unanswered_in_peace'
   findings.add(rule, `${nameOf(request)}: ${end.how} ${end.error ?? ''}`)
 }

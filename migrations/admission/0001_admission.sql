@@ -20,6 +20,7 @@ CREATE TABLE admission.rooms (
   -- What follows is kept by Sluice.
   active        integer     NOT NULL DEFAULT 0 CHECK (active >= 0),
   last_seq      bigint      NOT NULL DEFAULT 0,
+  passed_seq    bigint      NOT NULL DEFAULT 0,
   granted       bigint      NOT NULL DEFAULT 0,
   freed         bigint      NOT NULL DEFAULT 0,
   -- Places freed, each counted as e^(−age / 60 s), as of freed_at.
@@ -31,6 +32,7 @@ CREATE TABLE admission.rooms (
 COMMENT ON TABLE  admission.rooms IS 'Waiting rooms, one for each event; capacity may be changed at any time and evicts nobody';
 COMMENT ON COLUMN admission.rooms.active IS 'Sessions with status ACTIVE; never raised above capacity';
 COMMENT ON COLUMN admission.rooms.last_seq IS 'The highest place in the order that has been given';
+COMMENT ON COLUMN admission.rooms.passed_seq IS 'Nobody waits at this place or before it';
 
 CREATE TABLE admission.sessions (
   id            uuid        PRIMARY KEY,

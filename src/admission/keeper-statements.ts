@@ -4,43 +4,26 @@ import type { Sql } from '../postgres/database.ts'
 const OVERDUE_MAX = 1_000
 
 /**
- * Rooms whose turn would change something: with overdue leases, or with free places and somebody who waits. Those that
- * wait are found by leaping from room to room in their index; the limit keeps the rooms from being read as a whole.
- * Indexes sessions_active, sessions_waiting, rooms_pkey.
+ * Rooms whose turn would change something: with overdue leases, or with free places and somebody who waits. All rooms
+ * are looked at, but the sessions only of those where somebody may wait, from the place on at which that may be.
+ * Indexes sessions_active, rooms_pkey, sessions_waiting.
  */
 export function dueRoomsStatement(sql: Sql) {
   return sql<{ event_id: string }[]>`
-    with recursive overdue as materialized (
+    with overdue as materialized (
       select s.event_id from admission.sessions s
       where s.status = 'ACTIVE' and s.lease_until <= (select clock_timestamp())
       order by s.lease_until, s.event_id
       limit ${OVERDUE_MAX}::int
-    ), crowded as (
-      (
-        select s.event_id from admission.sessions s
-        where s.status = 'WAITING' and s.seq is not null
-        order by s.event_id
-        limit 1
-      )
-      union all
-      select (
-        select s.event_id from admission.sessions s
-        where s.status = 'WAITING' and s.seq is not null and s.event_id > c.event_id
-        order by s.event_id
-        limit 1
-      )
-      from crowded c
-      where c.event_id is not null
-    )
-    select o.event_id from overdue o
-    union
-    select r.event_id
-    from crowded c
-    cross join lateral (
+    ), crowded as materialized (
       select r.event_id from admission.rooms r
-      where r.event_id = c.event_id and not r.paused and r.active < r.capacity
-      limit 1
-    ) r`
+      where not r.paused and r.active < r.capacity and r.last_seq > r.passed_seq and (
+        select true from admission.sessions s
+        where s.status = 'WAITING' and s.event_id = r.event_id and s.seq > r.passed_seq
+        limit 1
+      )
+    )
+    select event_id from overdue union select event_id from crowded`
 }
 
 export interface UnseenRow {

@@ -151,7 +151,7 @@ export function boardStatement(sql: Sql, ids: readonly string[]) {
         select json_agg(json_build_array(b.block, b.waiting) order by b.block)
         from (
           select s.seq / ${BLOCK_PLACES}::int as block, count(*) as waiting from admission.sessions s
-          where s.status = 'WAITING' and s.seq is not null and s.event_id = r.event_id
+          where s.status = 'WAITING' and s.seq > r.passed_seq and s.event_id = r.event_id
           group by 1
         ) b
       ), '[]') as blocks

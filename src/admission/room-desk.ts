@@ -152,7 +152,7 @@ function roomColumns(sql: Sql) {
     extract(epoch from clock_timestamp() - r.freed_since)::float8 * 1000 as freed_open_ms,
     (
       select count(*)::int from admission.sessions s
-      where s.status = 'WAITING' and s.seq is not null and s.event_id = r.event_id
+      where s.status = 'WAITING' and s.seq > r.passed_seq and s.event_id = r.event_id
     ) as waiting`
 }
 

@@ -6,6 +6,7 @@ import { countFreed } from './freed-rate.ts'
 import { isSessionId, isWritable } from './ids.ts'
 import {
   type Changed,
+  type Counted,
   countStatement,
   endStatement,
   grantStatement,
@@ -81,17 +82,19 @@ export async function takeTurn(tx: Tx, eventId: string, work: TakeTurn = {}): Pr
   const freed = ended.filter(session => session.was_active).length
   const free = room.paused ? 0 : Math.max(0, room.capacity - room.active + freed)
   const places = Math.min(free, LIMITS.grantsMax)
-  const admitted = places === 0 ? [] : await grantStatement(tx, eventId, room, places, LIMITS)
-  const changes = [...inOrder(ended), ...inOrder(admitted)]
+  const admitted =
+    places === 0 ? [] : inOrder(await grantStatement(tx, eventId, room, places, LIMITS))
+  const changes = [...inOrder(ended), ...admitted]
   const report = reportOf(changes, { numbered, unknown })
+  const isFull = report.granted === places
+  const isLong = !isFull && admitted.length === places + LIMITS.passedMax
+  let passedSeq = room.last_seq + numbered
+  if (isFull || isLong) passedSeq = Math.max(room.passed_seq, admitted.at(-1)?.seq ?? 0)
   await Promise.all([
-    count(tx, eventId, room, { numbered, freed, granted: report.granted }),
+    count(tx, eventId, room, { numbered, freed, granted: report.granted, passedSeq }),
     tell(tx, eventId, changes, changesTopic),
   ])
-  const isCut =
-    (report.granted === LIMITS.grantsMax && free > places) ||
-    (report.granted < places && admitted.length === places + LIMITS.passedMax) ||
-    report.expired === LIMITS.endsMax
+  const isCut = (isFull && free > LIMITS.grantsMax) || isLong || report.expired === LIMITS.endsMax
   return { ...report, more: isCut }
 }
 
@@ -125,18 +128,13 @@ async function count(
   tx: Tx,
   eventId: string,
   room: LockedRoom,
-  { numbered, freed, granted }: { numbered: number; freed: number; granted: number },
+  change: Pick<Counted, 'numbered' | 'freed' | 'granted' | 'passedSeq'>,
 ): Promise<void> {
-  if (numbered + freed + granted === 0) return
+  const { numbered, freed, granted, passedSeq } = change
+  if (numbered + freed + granted === 0 && passedSeq === room.passed_seq) return
   const { freed_weight: weight, freed_age_ms: ageMs, freed_open_ms: openMs } = room
   const window = countFreed({ weight, ageMs, openMs }, freed)
-  const counted = {
-    numbered,
-    freed,
-    granted,
-    freedWeight: window.weight,
-    isNewWindow: window.isNew,
-  }
+  const counted = { ...change, freedWeight: window.weight, isNewWindow: window.isNew }
   await countStatement(tx, eventId, room.now, counted)
 }
 

@@ -10,6 +10,8 @@ export interface LockedRoom {
   readonly grace_ms: number | null
   readonly paused: boolean
   readonly active: number
+  readonly last_seq: number
+  readonly passed_seq: number
   readonly freed_weight: number
   readonly freed_age_ms: number | null
   readonly freed_open_ms: number | null
@@ -44,7 +46,7 @@ export function lockStatement(tx: Tx, eventId: string) {
     with locked as materialized (
       select * from admission.rooms r where r.event_id = ${eventId} for no key update
     )
-    select l.capacity, l.claim_ms, l.paused, l.active, l.freed_weight,
+    select l.capacity, l.claim_ms, l.paused, l.active, l.last_seq::float8, l.passed_seq::float8, l.freed_weight,
       case when not exists (
         select from admission.attendance a
         where a.since > clock_timestamp() - l.wait_grace_ms * interval '1 ms'
@@ -151,17 +153,17 @@ export function endStatement(
 
 /**
  * Lets in the first `free` who were seen within the grace, and passes over those before them who were not. When fewer
- * are found, all that were looked at have had their turn. Index sessions_waiting, read no further than the last place
- * that is given.
+ * are found, all that were looked at have had their turn. Index sessions_waiting, read from the first place at which
+ * somebody may wait, because those before it leave dead entries, to the last one that is let in.
  */
 export function grantStatement(
   tx: Tx,
   eventId: string,
-  room: Pick<LockedRoom, 'now' | 'grace_ms' | 'claim_ms'>,
+  room: Pick<LockedRoom, 'now' | 'grace_ms' | 'claim_ms' | 'passed_seq'>,
   free: number,
   { passedMax }: TurnLimits,
 ) {
-  const { now, grace_ms: graceMs, claim_ms: claimMs } = room
+  const { now, grace_ms: graceMs, claim_ms: claimMs, passed_seq: passedSeq } = room
   const looked = free + passedMax
   const at = instant(tx, now)
   const unseen = tx`coalesce(
@@ -171,7 +173,7 @@ export function grantStatement(
       select c.id, c.seq
       from (
         select s.id, s.seq, s.seen_at from admission.sessions s
-        where s.status = 'WAITING' and s.event_id = ${eventId} and s.seq is not null
+        where s.status = 'WAITING' and s.event_id = ${eventId} and s.seq > ${passedSeq}::bigint
         order by s.event_id, s.seq
         limit ${looked}::int
       ) c
@@ -184,7 +186,7 @@ export function grantStatement(
       select c.id
       from (
         select s.id, s.seq, s.seen_at from admission.sessions s
-        where s.status = 'WAITING' and s.event_id = ${eventId} and s.seq is not null
+        where s.status = 'WAITING' and s.event_id = ${eventId} and s.seq > ${passedSeq}::bigint
           and s.seq < (select seq from reach)
         order by s.event_id, s.seq
         limit ${looked}::int
@@ -219,17 +221,19 @@ export interface Counted {
   readonly numbered: number
   readonly granted: number
   readonly freed: number
+  readonly passedSeq: number
   readonly freedWeight: number
   readonly isNewWindow: boolean
 }
 
 /** Index rooms_pkey. */
 export function countStatement(tx: Tx, eventId: string, now: string, counted: Counted) {
-  const { numbered, granted, freed, freedWeight, isNewWindow } = counted
+  const { numbered, granted, freed, passedSeq, freedWeight, isNewWindow } = counted
   const at = instant(tx, now)
   return tx`
     update admission.rooms r
     set last_seq = r.last_seq + ${numbered}::int,
+      passed_seq = ${passedSeq}::bigint,
       active = r.active + ${granted}::int - ${freed}::int,
       granted = r.granted + ${granted}::int,
       freed = r.freed + ${freed}::int,

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { until } from '../../support/until.ts'
 import type { AdmissionHistory } from './history.ts'
@@ -74,7 +75,10 @@ export class DoorProcess {
       return (await fetch(`${address}/livez`, { signal: AbortSignal.timeout(ASK_MS) })).ok
     }
     await until(isServed, { deadlineMs: SERVES_DEADLINE_MS, what: `${this.name} serves` })
-    if (!this.running) throw new Error(`${this.name} ended while starting; see ${logFile}`)
+    if (!this.running) {
+      const said = (await readFile(logFile, 'utf8').catch(() => '')).trimEnd().split('\n').at(-1)
+      throw new Error(`${this.name} ended while starting: ${said}; see ${logFile}`)
+    }
     this.#served = true
     return this
   }

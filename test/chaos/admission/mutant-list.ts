@@ -111,11 +111,11 @@ export const admissionMutants: readonly AdmissionMutant[] = [
     replace: "leaving: arrayText(leaving.filter(id => isSessionId(id) && !id.startsWith('a'))),",
   },
   {
-    name: 'a join that comes again is numbered anew',
-    scenario: 'repeated',
+    name: 'a join that is read again counts again',
+    scenario: 'calm',
     file: STATEMENTS,
-    find: `s.log_offset is null as is_new`,
-    replace: `s.log_offset is null or s.log_offset < g.log_offset as is_new`,
+    find: '(select count(seq) from changed)::int as numbered',
+    replace: '(select count(*) from found)::int as numbered',
   },
 ]
 /* biome-ignore-end lint/suspicious/noTemplateCurlyInString: texts of the sources */

@@ -20,13 +20,6 @@ const calm: AdmissionScenario = {
 export const admissionScenarios = {
   /** No fault at all: whatever is wrong then is wrong always. */
   calm,
-  /** What the relay publishes twice, and what the granter reads twice. */
-  repeated: {
-    ...calm,
-    joins: 600,
-    faults: ['door_killed', 'relay_killed', 'kafka_reset', 'backends_terminated'],
-    faultEveryMs: 1_500,
-  },
 } satisfies Record<string, AdmissionScenario>
 
 export type AdmissionScenarioName = keyof typeof admissionScenarios

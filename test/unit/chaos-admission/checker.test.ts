@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { test } from 'node:test'
+import { packageRoot } from '../../../src/internal/package-root.ts'
 import { type AdmissionRule, admissionRules } from '../../chaos/admission/admission-rules.ts'
 import { checkAdmission } from '../../chaos/admission/checker.ts'
 import { type AdmissionHappening, AdmissionHistory } from '../../chaos/admission/history.ts'
+import { admissionMutants } from '../../chaos/admission/mutant-list.ts'
 import { doctoredEnds } from './doctored-ends.ts'
 import { doctoredTurns } from './doctored-turns.ts'
 import { found } from './doctoring.ts'
@@ -50,4 +54,11 @@ for (const [rule, what, doctor] of DOCTORED) {
 
 test('every rule is seen to be broken by a doctored history', () => {
   assert.deepEqual(new Set(DOCTORED.map(([rule]) => rule)), new Set(admissionRules))
+})
+
+test('the text of every mutant stands exactly once in its file', async () => {
+  for (const { name, file, find } of admissionMutants) {
+    const text = await readFile(join(packageRoot(), file), 'utf8')
+    assert.equal(text.split(find).length - 1, 1, name)
+  }
 })

@@ -42,15 +42,15 @@ export class SendLane {
 
   add(pending: PendingSend): void {
     this.#waiting.push(pending)
-    this.#running ??= this.#run().finally(() => {
-      this.#running = null
-    })
+    this.#running ??= this.#run()
   }
 
   async #run(): Promise<void> {
     // What the same turn sends goes along.
     await Promise.resolve()
     while (this.#waiting.length > 0) await this.#deliver(this.#take())
+    // In the turn that found nothing left, not in a later one: what is added in between would wait for nobody.
+    this.#running = null
   }
 
   #take(): PendingSend[] {

@@ -24,9 +24,7 @@ export class TopicLanes {
 
   add(pending: PendingSend): void {
     this.#unplaced.push(pending)
-    this.#placing ??= this.#place().finally(() => {
-      this.#placing = null
-    })
+    this.#placing ??= this.#place()
   }
 
   /** Resolves when nothing is left of what was added. */
@@ -51,6 +49,8 @@ export class TopicLanes {
         if (!again) this.#failAll(this.#parts.closed.aborted ? closed() : error)
       }
     }
+    // In the turn that found nothing left, not in a later one: what is added in between would wait for nobody.
+    this.#placing = null
   }
 
   #deal(partitions: number): void {

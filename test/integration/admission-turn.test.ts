@@ -406,6 +406,39 @@ test('a heartbeat that comes while a turn is about to end the session keeps it',
   assert.deepEqual(await statusesOf(sql, ids), ['ACTIVE', 'WAITING'])
 })
 
+for (const what of ['a number', 'a place', 'an end', 'the end of its lease', 'being passed over']) {
+  test(`a session that is touched while a turn gives it ${what} gets that all the same`, async t => {
+    const parts = await openAdmission(t)
+    const { sql } = parts
+    await makeRoom(sql, { capacity: what === 'a number' ? 0 : 1 })
+    const ids = await putSessions(sql, 4)
+    const [active, first, second, third] = ids as [string, string, string, string]
+    if (what !== 'a number') await turn(parts, { joins: joinsOf(ids) })
+    if (what === 'the end of its lease') await endLeases(sql, [active])
+    if (what === 'being passed over') await lastSeen(sql, [first, second], 200_000)
+    if (what === 'a place') await sql`update admission.rooms set capacity = 3`
+    const leaving = { 'an end': [active, second], 'being passed over': [active] }[what] ?? []
+    const taken = await sql.begin(async tx => {
+      // Whose signs of life are old stay so: what is looked at is what the turn has found.
+      await tx`update admission.sessions set claimed_at = clock_timestamp() where id <> ${third}`
+      const waiting = turn(parts, { joins: joinsOf(ids), leaving })
+      await someoneWaits(sql)
+      return () => waiting
+    })
+    await taken()
+    const facts = await factsOf(sql, ids)
+    const found = facts.map(({ status, seq }) => (what === 'a number' ? seq : status))
+    const wanted = {
+      'a number': [1, 2, 3, 4],
+      'a place': ['ACTIVE', 'ACTIVE', 'ACTIVE', 'WAITING'],
+      'an end': ['LEFT', 'ACTIVE', 'LEFT', 'WAITING'],
+      'the end of its lease': ['EXPIRED', 'ACTIVE', 'WAITING', 'WAITING'],
+      'being passed over': ['LEFT', 'ABANDONED', 'ABANDONED', 'ACTIVE'],
+    }[what]
+    assert.deepEqual(found, wanted)
+  })
+}
+
 function gate(): { readonly opened: Promise<void>; open: () => void } {
   let open = () => {}
   const opened = new Promise<void>(settle => {

@@ -56,7 +56,7 @@ export async function runAdmissionCampaign(
   parts: Parts,
   options: AdmissionCampaignOptions,
 ): Promise<AdmissionHistory> {
-  const stage = await openStage(parts, options.folder)
+  const stage = await openStage(parts, options)
   const history = new AdmissionHistory()
   const { seed, joins, rooms, capacity } = options
   const commit = commitOf(options.root)

@@ -109,8 +109,9 @@ async function run(
     })
     rules = checkAdmission(history, LATE_MS).violations.map(({ rule, count }) => `${rule} ${count}`)
   } catch (error) {
-    // What cannot even run.
-    rules = [`did not run: ${describeError(error)}`]
+    // What cannot even run has not been judged.
+    tell(line('BROKEN', 0, scenario, describeError(error)))
+    rules = []
   }
   await parts.cluster.heal()
   await parts.postgres.heal()

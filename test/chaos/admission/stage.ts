@@ -1,7 +1,9 @@
+import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import type postgres from 'postgres'
-import { migrate } from '../../../src/migrate.ts'
 import type { Scope } from '../../support/parts.ts'
 import { connect, type Parts } from '../campaign/stage.ts'
 import { startOwnCluster } from '../faults/own-cluster.ts'
@@ -37,15 +39,21 @@ export async function startAdmissionParts(scope: Scope): Promise<Parts> {
   return { cluster, postgres: own }
 }
 
-/** @param folder for logs; it must not be there yet */
-export async function openStage(parts: Parts, folder: string): Promise<AdmissionStage> {
+/**
+ * @param root the folder whose `bin/sluice` migrates
+ * @param folder for logs; it must not be there yet
+ */
+export async function openStage(
+  parts: Parts,
+  { root, folder }: { readonly root: string; readonly folder: string },
+): Promise<AdmissionStage> {
   await mkdir(folder, { recursive: true })
   const name = `admission_${randomBytes(4).toString('hex')}`
   const admin = connect(parts.postgres.directUrl)
   await admin`create database ${admin(name)}`
   await admin.end()
   const directUrl = inDatabase(parts.postgres.directUrl, name)
-  await migrate({ databaseUrl: directUrl, schemas: ['outbox', 'consumer', 'admission'] })
+  await migrate(root, directUrl)
   const sql = connect(directUrl)
   await sql.unsafe(JOURNAL_SQL)
   const joinsTopic = `${name}-joins`
@@ -67,6 +75,22 @@ export async function openStage(parts: Parts, folder: string): Promise<Admission
       await sql.end({ timeout: 1 })
     },
   }
+}
+
+async function migrate(root: string, databaseUrl: string): Promise<void> {
+  const { PATH, HOME, TMPDIR } = process.env
+  const args = [join(root, 'bin', 'sluice'), 'migrate', 'outbox', 'consumer', 'admission']
+  const child = spawn(process.execPath, args, {
+    env: { PATH, HOME, TMPDIR, DATABASE_URL: databaseUrl },
+    cwd: root,
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  let said = ''
+  child.stderr.setEncoding('utf8').on('data', text => {
+    said += text
+  })
+  const [code] = await once(child, 'exit')
+  if (code !== 0) throw new Error(`sluice migrate ended with ${code}: ${said}`)
 }
 
 function inDatabase(url: string, name: string): string {

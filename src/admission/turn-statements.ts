@@ -155,6 +155,9 @@ export function endStatement(
  * Lets in the first `free` who were seen within the grace, and passes over those before them who were not. When fewer
  * are found, all that were looked at have had their turn. Index sessions_waiting, read from the first place at which
  * somebody may wait, because those before it leave dead entries, to the last one that is let in.
+ *
+ * The chosen ones are materialized: of a plain union PostgreSQL 18 left out those whose rows somebody else changed while
+ * the statement ran.
  */
 export function grantStatement(
   tx: Tx,
@@ -192,13 +195,15 @@ export function grantStatement(
         limit ${looked}::int
       ) c
       where ${unseen}
+    ), chosen as materialized (
+      select id, true as admitted from let_in union all select id, false from passed
     )
     update admission.sessions s
     set status = case when c.admitted then 'ACTIVE' else 'ABANDONED' end,
       granted_at = case when c.admitted then ${at} end,
       lease_until = case when c.admitted then ${at} + ${claimMs}::float8 * interval '1 ms' end,
       ended_at = case when not c.admitted then ${at} end
-    from (select id, true as admitted from let_in union all select id, false from passed) c
+    from chosen c
     where s.id = c.id
     returning s.id::text, s.user_id, s.status, false as was_active, s.seq::float8`
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { isAnyArrayBuffer, isDate, isUint8Array } from 'node:util/types'
 import { SluiceError } from '../errors.ts'
+import { PARTITION_HEADER, partitionOfText } from './partition-header.ts'
 import { topicFault } from './topic-name.ts'
 
 /**
@@ -23,7 +24,10 @@ export interface NewEvent {
   readonly payloadJson?: string | undefined
   /** Bytes, published untouched. */
   readonly payloadBytes?: Uint8Array | undefined
-  /** They become record headers. `event_id`, `event_type` and `sluice-id` are set by Sluice and refused here. */
+  /**
+   * They become record headers. `event_id`, `event_type` and `sluice-id` are set by Sluice and refused here;
+   * `sluice-partition` becomes none: it names the partition to publish to, in decimal digits.
+   */
   readonly headers?: Readonly<Record<string, string>> | undefined
   /** UUID that consumers dedupe by. A random one is made when it is left out. */
   readonly eventId?: string | undefined
@@ -210,7 +214,10 @@ function headersOf(headers: unknown, refuse: Refuse): Readonly<Record<string, st
     if (RESERVED_HEADERS.has(name)) refuse(field, 'is set by Sluice: choose another header name')
     const fault = textFault(name)
     if (fault !== null) refuse(field, `has a name that ${fault}`)
-    text(field, value, refuse)
+    const given = text(field, value, refuse)
+    if (name === PARTITION_HEADER && partitionOfText(given) === null) {
+      refuse(field, 'is no number of a partition: give decimal digits')
+    }
   }
   return headers as Record<string, string>
 }

@@ -87,6 +87,36 @@ for (const statistics of ['of an empty room', 'of a full room']) {
   })
 }
 
+test('who was let in before costs a turn nothing, also while an old snapshot keeps the dead entries', async t => {
+  const parts = await openAdmission(t)
+  const { sql, pool } = parts
+  await makeRoom(sql, { capacity: ROOM_SESSIONS, waitGraceMs: null })
+  const ids = await putSessions(sql, ROOM_SESSIONS + 10)
+  await sql.begin('isolation level repeatable read', async old => {
+    await old`select count(*) from admission.sessions`
+    await turn(parts, { joins: joinsOf(ids) })
+    await turn(parts)
+    const blocks = (passedSeq: number) =>
+      pool.transaction(async tx => {
+        await planByIndex(tx)
+        const room = { now: '2100-01-01', grace_ms: null, claim_ms: 1_000, passed_seq: passedSeq }
+        const [row] = await tx<{ 'QUERY PLAN': { Plan: { 'Shared Hit Blocks': number } }[] }[]>`
+          explain (analyze, buffers, format json) ${grantStatement(tx, EVENT, room, 1, LIMITS)}`
+        return row!['QUERY PLAN'][0]!.Plan['Shared Hit Blocks']
+      })
+    const [passed] = await sql<
+      { seq: number }[]
+    >`select passed_seq::float8 as seq from admission.rooms`
+    assert.equal(passed?.seq, ROOM_SESSIONS)
+    const fromPassed = await blocks(ROOM_SESSIONS)
+    const fromStart = await blocks(0)
+    assert.ok(
+      fromPassed < 100 && fromStart > 1_000,
+      `${fromPassed} blocks, ${fromStart} from the start`,
+    )
+  })
+})
+
 /** @returns ids of the room's sessions, by their places */
 async function crowd(parts: AdmissionParts): Promise<string[]> {
   const { sql } = parts

@@ -115,7 +115,7 @@ test('whatever is done at once, the capacity holds at each commit and turns come
     select n::float8, xid, id::text, was, status, seq::float8, capacity from journal order by n`
   checkJournal(journal)
   const granted = journal.filter(({ status, was }) => status === 'ACTIVE' && was === 'WAITING')
-  assert.ok(granted.length > 50, `${granted.length} grants`)
+  assert.ok(granted.length > 20, `${granted.length} grants`)
   await checkCounters(parts, journal)
 })
 

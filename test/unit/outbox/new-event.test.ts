@@ -95,6 +95,12 @@ const badEvents: ReadonlyArray<[string, unknown, string, RegExp]> = [
     /by Slu/,
   ],
   ['header sluice-id', { ...good, headers: { 'sluice-id': '' } }, 'headers["sluice-id"]', /by Slu/],
+  [
+    'a partition that is no number',
+    { ...good, headers: { 'sluice-partition': '-1' } },
+    'headers["sluice-partition"]',
+    /digits/,
+  ],
   ['an eventId not a UUID', { ...good, eventId: SECRET }, 'eventId', /not a UUID/],
   ['an invalid notBefore', { ...good, notBefore: new Date('x') }, 'notBefore', /invalid Date/],
   ['a textual notBefore', { ...good, notBefore: '2030-01-01' }, 'notBefore', /give a Date/],

@@ -63,7 +63,7 @@ export const admissionMutants: readonly AdmissionMutant[] = [
   },
   {
     name: 'overdue leases are not looked for',
-    scenario: 'calm',
+    scenario: 'few',
     file: 'src/admission/room-keeper.ts',
     find: 'everyMs: 250,',
     replace: 'everyMs: 600_000,',

@@ -20,6 +20,8 @@ const calm: AdmissionScenario = {
 export const admissionScenarios = {
   /** No fault at all: whatever is wrong then is wrong always. */
   calm,
+  /** So few that no request brings a turn about when a lease is over. */
+  few: { ...calm, joins: 60, seed: 2 },
 } satisfies Record<string, AdmissionScenario>
 
 export type AdmissionScenarioName = keyof typeof admissionScenarios

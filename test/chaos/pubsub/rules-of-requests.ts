@@ -98,6 +98,8 @@ function judgeSilence(file: CaseFile, request: KnownRequest, end: Ended, finding
   const { party, record } = request
   if (record === null || isInstance(party)) return
   const fromMs = end.atMs - LOSS_MS
+  // One that waited for a partition until its time was nearly over was sent at its end, and had lost nothing.
+  if (record.timestampMs > fromMs) return
   if (file.holding(party, record.replyPartition, fromMs, end.atMs) !== 'none') return
   if (file.wasFrozen(party, fromMs, end.atMs)) return
   findings.add('loss_not_told', `${nameOf(request)}: partition ${record.replyPartition}`)

@@ -85,7 +85,8 @@ export class WorkerPart implements Part {
       [Symbol.asyncDispose]: async () => {
         await subscriber[Symbol.asyncDispose]()
         over.abort()
-        await Promise.all(loops)
+        // A loop that could not send its reply fails, so that its frame is handled by another worker.
+        await Promise.allSettled(loops)
         await replies[Symbol.asyncDispose]()
       },
     }

@@ -2,8 +2,9 @@ import type { BatchHandler, BatchOptions, SubscribeOptions } from '../consumer/b
 import { jsonCodec } from '../consumer/codecs.ts'
 import type { Message } from '../consumer/message.ts'
 import { BadMessage } from '../consumer/outcome.ts'
-import { type NumberedJoin, type TurnReport, takeTurn } from './room-turn.ts'
+import { type TurnReport, takeTurn } from './room-turn.ts'
 import type { JoinRecord } from './topics.ts'
+import type { NumberedJoin } from './turn-statements.ts'
 
 /** Joins of one transaction, at most. */
 const JOINS_AT_ONCE_MAX = 500

@@ -12,16 +12,11 @@ import {
   grantStatement,
   type LockedRoom,
   lockStatement,
+  type NumberedJoin,
   numberStatement,
   planByIndex,
+  type TurnLimits,
 } from './turn-statements.ts'
-
-/** A join as it was read from the log. */
-export interface NumberedJoin {
-  readonly sessionId: string
-  readonly partition: number
-  readonly offset: bigint
-}
 
 export interface TakeTurn {
   /** In any order; what is there twice, or was there before, changes nothing. */
@@ -46,12 +41,6 @@ export interface TurnReport {
   readonly abandoned: number
   /** A limit ended the turn: the next one may find more to do at once. */
   readonly more: boolean
-}
-
-export interface TurnLimits {
-  readonly grantsMax: number
-  readonly passedMax: number
-  readonly endsMax: number
 }
 
 const LIMITS: TurnLimits = { grantsMax: 5_000, passedMax: 1_000, endsMax: 5_000 }

@@ -1,6 +1,18 @@
 import type { Tx } from '../consumer/tx.ts'
 import { BREAK_MS } from './attendance.ts'
-import type { NumberedJoin, TurnLimits } from './room-turn.ts'
+
+/** A join as it was read from the log. */
+export interface NumberedJoin {
+  readonly sessionId: string
+  readonly partition: number
+  readonly offset: bigint
+}
+
+export interface TurnLimits {
+  readonly grantsMax: number
+  readonly passedMax: number
+  readonly endsMax: number
+}
 
 /** The room as its turn finds it; times by the database's clock. */
 export interface LockedRoom {

@@ -1,44 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import { describeError, SluiceError } from '../errors.ts'
+import { BadFrame } from './bad-frame.ts'
 import { decodeFrame, encodeFrame } from './frame-binary.ts'
-import { checkedFields } from './frame-fields.ts'
-import { BadFrame } from './pubsub-errors.ts'
-
-export type FrameKind = 'request' | 'reply' | 'event'
-
-/** The partition on which a reply is awaited. */
-export interface ReplyAddress {
-  readonly topic: string
-  readonly partition: number
-}
-
-/** Why the work failed, in the worker's words. */
-export interface FrameError {
-  /** 1 to 255 bytes, for programs. */
-  readonly code: string
-  /** For people. */
-  readonly message: string
-}
-
-export interface FrameFields {
-  /** A UUID; the same for each sending of the same thing, so that workers can dedupe by it. */
-  readonly id: string
-  readonly kind: FrameKind
-  /** What it is about, 1 to 512 bytes. */
-  readonly type: string
-  /** Frames of one key are kept in order; null: no order. At most 65,535 bytes. */
-  readonly key: string | null
-  /** A UUID that a reply has in common with its request; null: nobody waits. */
-  readonly correlation_id: string | null
-  readonly reply_to: ReplyAddress | null
-  /** No more replies to the request follow. */
-  readonly last: boolean
-  /** Of a reply that says that the work failed. */
-  readonly error: FrameError | null
-  /** Milliseconds since 1970, by the sender's clock. */
-  readonly at: number
-  readonly payload: Uint8Array
-}
+import {
+  checkedFields,
+  type FrameError,
+  type FrameFields,
+  type FrameKind,
+  type ReplyAddress,
+} from './frame-fields.ts'
 
 export interface NewFrame {
   readonly type: string

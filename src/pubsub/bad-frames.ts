@@ -2,8 +2,8 @@ import type { SourceRecord } from '../consumer/message.ts'
 import { monotonicMs } from '../internal/monotonic.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { AirCoreFrame } from './air-core-frame.ts'
+import { BadFrame } from './bad-frame.ts'
 import type { FrameCodec } from './frame-codec.ts'
-import { BadFrame } from './pubsub-errors.ts'
 
 const TELL_EVERY_MS = 1_000
 

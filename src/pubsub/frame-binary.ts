@@ -23,9 +23,9 @@
  * Kafka has a checksum of its own; this one is for frames that were stored or forwarded by something else.
  */
 import { crc32 } from 'node:zlib'
-import type { FrameFields, FrameKind } from './air-core-frame.ts'
+import { BadFrame } from './bad-frame.ts'
+import type { FrameFields, FrameKind } from './frame-fields.ts'
 import { AT_MAX, PARTITION_MAX } from './frame-fields.ts'
-import { BadFrame } from './pubsub-errors.ts'
 
 const MAGIC = 0x4143461a
 const MAJOR = 1

@@ -1,15 +1,8 @@
 /** Public surface of pub/sub; re-exports only. */
 export { type ErrorCode, SluiceError } from '../errors.ts'
 export type { Log } from '../telemetry/log.ts'
-export {
-  AirCoreFrame,
-  type FrameError,
-  type FrameFields,
-  type FrameKind,
-  type NewFrame,
-  type ReplyAddress,
-  type ReplyOptions,
-} from './air-core-frame.ts'
+export { AirCoreFrame, type NewFrame, type ReplyOptions } from './air-core-frame.ts'
+export { BadFrame } from './bad-frame.ts'
 export {
   type ConfigOptions,
   config,
@@ -26,6 +19,7 @@ export {
   type RequestOptions,
 } from './correspondent.ts'
 export { binary_frames, type FrameCodec } from './frame-codec.ts'
+export type { FrameError, FrameFields, FrameKind, ReplyAddress } from './frame-fields.ts'
 export type { AssignedPartition, AssignmentListener } from './frame-source.ts'
 export type { FrameStream } from './frame-stream.ts'
 export {
@@ -40,7 +34,6 @@ export { partition_tracking } from './partition-tracking.ts'
 export { json_payload, type PayloadCodec, text_payload } from './payload-codec.ts'
 export { publisher, type SendOptions, type Sent } from './publisher.ts'
 export {
-  BadFrame,
   NoPartition,
   RepliesOverflow,
   ReplyPartitionLost,

@@ -1,4 +1,4 @@
-import { BadFrame } from './pubsub-errors.ts'
+import { BadFrame } from './bad-frame.ts'
 
 /** Makes questions bytes, and the bytes of replies answers. */
 export interface PayloadCodec<Q, A> {

@@ -1,20 +1,6 @@
-import { type ErrorCode, SluiceError, type SluiceErrorOptions } from '../errors.ts'
-import type { AirCoreFrame, FrameError } from './air-core-frame.ts'
-
-/** A SluiceError with a name of its own. */
-abstract class PubsubError extends SluiceError {
-  constructor(name: string, code: ErrorCode, message: string, options?: SluiceErrorOptions) {
-    super(code, message, options)
-    Object.defineProperty(this, 'name', { value: name, configurable: true })
-  }
-}
-
-/** Bytes that are no frame of a version that is known here. The message tells what is wrong, never what the bytes say. */
-export class BadFrame extends PubsubError {
-  constructor(message: string, cause?: unknown) {
-    super('BadFrame', 'event', message, { cause })
-  }
-}
+import type { AirCoreFrame } from './air-core-frame.ts'
+import type { FrameError } from './frame-fields.ts'
+import { PubsubError } from './pubsub-error.ts'
 
 /** What is known of a request that was not answered. */
 export interface RequestFacts {

@@ -24,7 +24,7 @@ test('a crowd is let in under faults: never over capacity, in order, nobody lost
   cleanup(t, () => tree.remove())
   const history = await runAdmissionCampaign(await startAdmissionParts(t), {
     ...{ root: tree.folder, folder: join(folder, 'logs'), seed: 4 },
-    ...{ joins: 2_000, rooms: 2, capacity: 20, stayMsMax: 150 },
+    ...{ joins: 1_200, rooms: 2, capacity: 20, stayMsMax: 150 },
     ...{ faults: FAULTS, faultEveryMs: 4_000, deadlineMs: 90_000, drainDeadlineMs: 60_000 },
     onProgress: text => t.diagnostic(text),
   })
@@ -32,7 +32,7 @@ test('a crowd is let in under faults: never over capacity, in order, nobody lost
   for (const line of admissionTable(verdict).split('\n')) t.diagnostic(line)
   assert.deepEqual(verdict.violations, [])
   const { accepted, faults, granted, capacityChanges } = verdict.counts
-  assert.ok(accepted >= 2_000, `${accepted} joins`)
+  assert.ok(accepted >= 1_200, `${accepted} joins`)
   assert.ok(granted > 500, `${granted} grants`)
   assert.ok(capacityChanges > 2, `${capacityChanges} changes of capacity`)
   for (const fault of FAULTS) assert.ok(faults[fault], `no ${fault}`)

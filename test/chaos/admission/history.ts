@@ -134,7 +134,7 @@ export interface Accepted extends At {
 export interface Visited {
   readonly kind: 'visited'
   readonly sessionId: string
-  /** When it last asked something that was answered. */
+  /** When it last had an answer, as to one who waits or is active. */
   readonly lastSeenMs: number
   /** The furthest end of the lease that it was told; null: none. */
   readonly leaseToldMs: number | null

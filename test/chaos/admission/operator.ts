@@ -15,7 +15,7 @@ const PAUSED_MS_MAX = 1_500
 const PAUSES = 0.25
 const NEVER = new AbortController().signal
 
-export const ROOM_SETTINGS = { leaseSeconds: 3, claimSeconds: 3, waitGraceSeconds: 30 }
+export const ROOM_SETTINGS = { leaseSeconds: 3, claimSeconds: 3, waitGraceSeconds: 60 }
 
 /** Changes the capacities of the rooms up and down, and pauses them for a moment; in the end all is as it was. */
 export class Operator {

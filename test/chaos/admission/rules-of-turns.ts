@@ -182,7 +182,7 @@ class RoomWalk {
     // What was asked may be written down a quarter of the grace late.
     const soon = lastMs < atMs && atMs - lastMs < graceMs / 2
     if (soon && !this.#file.disturbed(lastMs, atMs)) {
-      this.#found('abandoned_while_seen', `${sessionId}: at ${atMs}, it asked at ${lastMs}`)
+      this.#found('abandoned_while_seen', `${sessionId}: at ${atMs}, it was answered at ${lastMs}`)
     }
   }
 

@@ -1,6 +1,7 @@
 import type { Kafka } from 'kafkajs'
 import { disconnect, freshName } from '../../../src/demo/kafka.ts'
 
+const RETRY = { retries: 8, initialRetryTime: 200, maxRetryTime: 2_000, factor: 0.2, multiplier: 2 }
 const GRANTED = 'waiting-room.granted'
 
 /** Reads the topic of the changes and tells whose turn has come. The caller owes the function that it returns. */
@@ -9,7 +10,10 @@ export async function watchTurns(
   changesTopic: string,
   onTurn: (sessionId: string) => void,
 ): Promise<() => Promise<void>> {
+  let isOver = false
   const consumer = kafka.consumer({
+    // A consumer that has crashed just before its end would come back for good.
+    retry: { ...RETRY, restartOnFailure: async () => !isOver },
     groupId: freshName('visitors'),
     allowAutoTopicCreation: false,
     maxWaitTimeInMs: 100,
@@ -24,5 +28,8 @@ export async function watchTurns(
       onTurn(sessionId)
     },
   })
-  return () => disconnect(consumer)
+  return () => {
+    isOver = true
+    return disconnect(consumer)
+  }
 }

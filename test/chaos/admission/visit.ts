@@ -21,7 +21,7 @@ export class Visit {
   readonly visitor: Visitor
   /** As it was last told. */
   status = ''
-  /** When it last asked something that was answered; at first when it was let into the line. */
+  /** When it last had an answer: what it asked is known by then. At first when it was let into the line. */
   lastSeenMs: number
   askedToLeave = false
   leftAs: string | null = null
@@ -69,7 +69,7 @@ export class Visit {
     if (follows || isAlone) this.status = told
     // Whoever has ended is not seen any more.
     if (told === 'WAITING' || told === 'ACTIVE') {
-      this.lastSeenMs = Math.max(this.lastSeenMs, asked.atMs)
+      this.lastSeenMs = Date.now()
     }
     if (typeof body.leaseUntil === 'string' && told === 'ACTIVE') {
       this.#leaseToldMs = Math.max(this.#leaseToldMs ?? 0, Date.parse(body.leaseUntil))

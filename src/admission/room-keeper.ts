@@ -27,8 +27,9 @@ export interface RoomKeeperOptions {
 const DEFAULTS = { everyMs: 250, pruneEveryMs: 60_000 }
 const ATTEND_EVERY_MS = 1_000
 const BACKOFF_MS_MAX = 1_000
-/** Looking for rooms takes no more than a fifth of the time. */
+/** Looking for rooms takes no more than a fifth of the time, while a place is still given within a second. */
 const PAUSE_TIMES_COST = 4
+const PAUSE_MS_MAX = 500
 const ROOMS_AT_ONCE_MAX = 4
 const TURNS_OF_ROOM_MAX = 20
 const SESSIONS_OF_STEP_MAX = 5_000
@@ -76,7 +77,7 @@ export class RoomKeeper {
         await this.#attend()
         const costMs = await this.#giveTurns()
         await this.#prune()
-        pauseMs = Math.max(everyMs, costMs * PAUSE_TIMES_COST)
+        pauseMs = Math.max(everyMs, Math.min(PAUSE_MS_MAX, costMs * PAUSE_TIMES_COST))
         faults = 0
       } catch (error) {
         if (this.#signal.aborted) break

@@ -12,6 +12,7 @@ import {
   grantStatement,
   type LockedRoom,
   lockStatement,
+  lockUnseenStatement,
   type NumberedJoin,
   numberStatement,
   planByIndex,
@@ -71,8 +72,7 @@ export async function takeTurn(tx: Tx, eventId: string, work: TakeTurn = {}): Pr
   const freed = ended.filter(session => session.was_active).length
   const free = room.paused ? 0 : Math.max(0, room.capacity - room.active + freed)
   const places = Math.min(free, LIMITS.grantsMax)
-  const admitted =
-    places === 0 ? [] : inOrder(await grantStatement(tx, eventId, room, places, LIMITS))
+  const admitted = places === 0 ? [] : await grant(tx, eventId, room, places)
   const changes = [...inOrder(ended), ...admitted]
   const report = reportOf(changes, { numbered, unknown })
   const isFull = report.granted === places
@@ -85,6 +85,22 @@ export async function takeTurn(tx: Tx, eventId: string, work: TakeTurn = {}): Pr
   ])
   const isCut = (isFull && free > LIMITS.grantsMax) || isLong || report.expired === LIMITS.endsMax
   return { ...report, more: isCut }
+}
+
+async function grant(
+  tx: Tx,
+  eventId: string,
+  room: LockedRoom,
+  places: number,
+): Promise<readonly Changed[]> {
+  const statement = () => grantStatement(tx, eventId, room, places, LIMITS)
+  if (room.grace_ms === null) return inOrder(await statement())
+  // Sent together, and run one after the other.
+  const [, admitted] = await Promise.all([
+    lockUnseenStatement(tx, eventId, room, places, LIMITS),
+    statement(),
+  ])
+  return inOrder(admitted)
 }
 
 async function number(

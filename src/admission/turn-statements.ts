@@ -163,10 +163,29 @@ export function endStatement(
     ) c`
 }
 
+type Granting = Pick<LockedRoom, 'now' | 'grace_ms' | 'claim_ms' | 'passed_seq'>
+
+/**
+ * Keeps the rows of those who are about to be passed over. Who shows up meanwhile is waited for, and is seen by the
+ * statement that follows, which gives the places: its snapshot is taken when nobody can change them any more.
+ */
+export function lockUnseenStatement(
+  tx: Tx,
+  eventId: string,
+  room: Granting,
+  free: number,
+  limits: TurnLimits,
+) {
+  return tx`
+    with ${choice(tx, eventId, room, free, limits)}
+    select s.id from passed p join admission.sessions s on s.id = p.id
+    order by s.id
+    for no key update of s`
+}
+
 /**
  * Lets in the first `free` who were seen within the grace, and passes over those before them who were not. When fewer
- * are found, all that were looked at have had their turn. Index sessions_waiting, read from the first place at which
- * somebody may wait, because those before it leave dead entries, to the last one that is let in.
+ * are found, all that were looked at have had their turn.
  *
  * The chosen ones are materialized: of a plain union PostgreSQL 18 left out those whose rows somebody else changed while
  * the statement ran.
@@ -174,17 +193,41 @@ export function endStatement(
 export function grantStatement(
   tx: Tx,
   eventId: string,
-  room: Pick<LockedRoom, 'now' | 'grace_ms' | 'claim_ms' | 'passed_seq'>,
+  room: Granting,
+  free: number,
+  limits: TurnLimits,
+) {
+  const at = instant(tx, room.now)
+  return tx<Changed[]>`
+    with ${choice(tx, eventId, room, free, limits)}, chosen as materialized (
+      select id, true as admitted from let_in union all select id, false from passed
+    )
+    update admission.sessions s
+    set status = case when c.admitted then 'ACTIVE' else 'ABANDONED' end,
+      granted_at = case when c.admitted then ${at} end,
+      lease_until = case when c.admitted then ${at} + ${room.claim_ms}::float8 * interval '1 ms' end,
+      ended_at = case when not c.admitted then ${at} end
+    from chosen c
+    where s.id = c.id
+    returning s.id::text, s.user_id, s.status, false as was_active, s.seq::float8`
+}
+
+/**
+ * `let_in` and `passed`. Index sessions_waiting, read from the first place at which somebody may wait, because those
+ * before it leave dead entries, to the last one that is let in.
+ */
+function choice(
+  tx: Tx,
+  eventId: string,
+  { now, grace_ms: graceMs, passed_seq: passedSeq }: Granting,
   free: number,
   { passedMax }: TurnLimits,
 ) {
-  const { now, grace_ms: graceMs, claim_ms: claimMs, passed_seq: passedSeq } = room
   const looked = free + passedMax
-  const at = instant(tx, now)
   const unseen = tx`coalesce(
-    c.seen_at < ${at} - ${graceMs}::float8 * interval '1 ms', false)`
-  return tx<Changed[]>`
-    with let_in as materialized (
+    c.seen_at < ${instant(tx, now)} - ${graceMs}::float8 * interval '1 ms', false)`
+  return tx`
+    let_in as materialized (
       select c.id, c.seq
       from (
         select s.id, s.seq, s.seen_at from admission.sessions s
@@ -207,17 +250,7 @@ export function grantStatement(
         limit ${looked}::int
       ) c
       where ${unseen}
-    ), chosen as materialized (
-      select id, true as admitted from let_in union all select id, false from passed
-    )
-    update admission.sessions s
-    set status = case when c.admitted then 'ACTIVE' else 'ABANDONED' end,
-      granted_at = case when c.admitted then ${at} end,
-      lease_until = case when c.admitted then ${at} + ${claimMs}::float8 * interval '1 ms' end,
-      ended_at = case when not c.admitted then ${at} end
-    from chosen c
-    where s.id = c.id
-    returning s.id::text, s.user_id, s.status, false as was_active, s.seq::float8`
+    )`
 }
 
 /** By the index sessions_pkey, whatever is asked of them outside. */

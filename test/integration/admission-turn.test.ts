@@ -406,6 +406,23 @@ test('a heartbeat that comes while a turn is about to end the session keeps it',
   assert.deepEqual(await statusesOf(sql, ids), ['ACTIVE', 'WAITING'])
 })
 
+test('who shows up while a turn is about to pass over keeps the place, and goes before the next', async t => {
+  const parts = await openAdmission(t)
+  const { sql } = parts
+  await makeRoom(sql, { capacity: 1 })
+  const ids = await putSessions(sql, 4)
+  await turn(parts, { joins: joinsOf(ids) })
+  await lastSeen(sql, ids.slice(1, 3), 200_000)
+  const taken = await sql.begin(async tx => {
+    await tx`update admission.sessions set seen_at = clock_timestamp() where id = ${ids[2]!}`
+    const waiting = turn(parts, { leaving: ids.slice(0, 1) })
+    await someoneWaits(sql)
+    return () => waiting
+  })
+  await taken()
+  assert.deepEqual(await statusesOf(sql, ids), ['LEFT', 'ABANDONED', 'ACTIVE', 'WAITING'])
+})
+
 for (const what of ['a number', 'a place', 'an end', 'the end of its lease', 'being passed over']) {
   test(`a session that is touched while a turn gives it ${what} gets that all the same`, async t => {
     const parts = await openAdmission(t)

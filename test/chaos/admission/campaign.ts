@@ -29,6 +29,8 @@ export interface AdmissionCampaignOptions {
   /** Of each room. */
   readonly capacity: number
   readonly stayMsMax: number
+  /** Default 60. */
+  readonly waitGraceSeconds?: number
   readonly faults: readonly string[]
   readonly faultEveryMs: number
   /** Who is not served by then is not waited for. */
@@ -98,9 +100,12 @@ interface Field extends AdmissionStage {
 /** Everybody comes and goes, under faults until most are through; it ends healed. */
 async function play(field: Field, options: AdmissionCampaignOptions): Promise<void> {
   const { history, client, kafka, doors } = field
-  const { seed, joins, capacity, stayMsMax, deadlineMs, onProgress } = options
+  const { seed, joins, capacity, stayMsMax, waitGraceSeconds, deadlineMs, onProgress } = options
   const rooms = Array.from({ length: options.rooms }, (_, index) => `event-${index + 1}`)
-  const operator = new Operator({ client, bearer: BEARER, rooms, capacity, seed })
+  const operator = new Operator({
+    ...{ client, bearer: BEARER, rooms, capacity, seed },
+    ...(waitGraceSeconds !== undefined && { waitGraceSeconds }),
+  })
   await operator.open()
   const windows = Math.max(WINDOWS.min, 2 * capacity * rooms.length)
   const window = Math.ceil(Math.min(WINDOWS.max, windows) / rooms.length)

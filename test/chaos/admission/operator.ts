@@ -8,6 +8,8 @@ export interface OperatorOptions {
   readonly rooms: readonly string[]
   readonly capacity: number
   readonly seed: number
+  /** Default 60. */
+  readonly waitGraceSeconds?: number
 }
 
 const EVERY_MS = { min: 800, max: 4_000 }
@@ -29,8 +31,9 @@ export class Operator {
 
   /** Makes the rooms. */
   async open(): Promise<void> {
-    const { rooms, capacity } = this.#options
-    for (const room of rooms) await this.#set(room, { capacity, ...ROOM_SETTINGS })
+    const { rooms, capacity, waitGraceSeconds = ROOM_SETTINGS.waitGraceSeconds } = this.#options
+    const settings = { capacity, ...ROOM_SETTINGS, waitGraceSeconds }
+    for (const room of rooms) await this.#set(room, settings)
   }
 
   start(): void {

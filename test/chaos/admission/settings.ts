@@ -10,6 +10,8 @@ export interface AdmissionChaosSettings {
   readonly rooms: number
   readonly seed: number
   readonly stayMsMax: number
+  /** Who waits unseen for longer is passed over. */
+  readonly waitGraceSeconds: number
   readonly faults: readonly string[]
   /** Mean time between the starts of two faults. */
   readonly faultEveryMs: number
@@ -24,7 +26,7 @@ export interface AdmissionChaosSettings {
 }
 
 export const USAGE = `usage: node --import tsx test/chaos/admission/main.ts [--joins 10000] [--capacity 200] [--rooms 1] [--seed N]
-         [--stay ms] [--faults a,b,c | all | off] [--every seconds] [--minutes 30] [--waits short|own]
+         [--stay ms] [--grace seconds] [--faults a,b,c | all | off] [--every seconds] [--minutes 30] [--waits short|own]
          [--out file] [--checkout folder]
        node --import tsx test/chaos/admission/main.ts --check file
 faults:  ${[...admissionFaults.keys()].join(' ')}`
@@ -39,6 +41,7 @@ export function parseSettings(args: readonly string[]): AdmissionChaosSettings {
       rooms: { type: 'string', default: '1' },
       seed: { type: 'string', default: String(Date.now() % 1_000_000) },
       stay: { type: 'string', default: '400' },
+      grace: { type: 'string', default: '60' },
       faults: { type: 'string', default: 'all' },
       every: { type: 'string', default: '6' },
       minutes: { type: 'string', default: '30' },
@@ -57,6 +60,7 @@ export function parseSettings(args: readonly string[]): AdmissionChaosSettings {
     rooms: whole('rooms', values.rooms),
     seed: whole('seed', values.seed),
     stayMsMax: whole('stay', values.stay),
+    waitGraceSeconds: whole('grace', values.grace),
     faults: faultsOf(values.faults),
     faultEveryMs: above0('every', values.every) * 1_000,
     deadlineMs: above0('minutes', values.minutes) * 60_000,

@@ -14,4 +14,6 @@ export interface SharedParts {
   readonly controlTopic: string | null
   readonly emit: ConsumerListener
   readonly log: Log
+  /** Aborted once the bus closes. */
+  readonly closing: AbortSignal
 }

@@ -167,7 +167,10 @@ class RunningAdmission implements Admission {
     const untilMs = monotonicMs() + this.#options.shutdownGraceMs
     const steps: [string, () => Promise<void> | undefined][] = [
       ['closing the server', () => this.#server?.stop()],
-      ['stopping the granter', () => this.#bus.close()],
+      [
+        'stopping the granter',
+        () => this.#bus.close({ timeoutMs: this.#options.shutdownGraceMs / 2 }),
+      ],
       ['stopping the keeper', () => this.#keeper?.stop()],
       ['closing the desk', () => this.desk.stop()],
       ['stopping the relay', () => this.#relay?.stop()],

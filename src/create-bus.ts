@@ -67,6 +67,8 @@ class KafkaBus implements Bus {
   readonly #dependencies: Dependencies
   readonly #subscriptions = new Set<Subscription>()
   #checked: Promise<void> | null = null
+  readonly #opening = new Set<Promise<unknown>>()
+  readonly #over = new AbortController()
   #closing: Promise<void> | null = null
 
   constructor(settings: BusSettings) {
@@ -103,7 +105,8 @@ class KafkaBus implements Bus {
       this.#dependencies.register(name, options)
     }
     const gate = this.#dependencies
-    this.#shared = { database, pool, gate, kafka, controlTopic, emit, log }
+    const closing = this.#over.signal
+    this.#shared = { database, pool, gate, kafka, controlTopic, emit, log, closing }
   }
 
   async subscribe<T>(options: SubscribeOptions<T>, handler: Handler<T>): Promise<Subscription> {
@@ -129,8 +132,8 @@ class KafkaBus implements Bus {
     return publishAggregate(tx, aggregate)
   }
 
-  close(): Promise<void> {
-    this.#closing ??= this.#close()
+  close({ timeoutMs }: { timeoutMs?: number } = {}): Promise<void> {
+    this.#closing ??= this.#close(timeoutMs)
     return this.#closing
   }
 
@@ -146,7 +149,7 @@ class KafkaBus implements Bus {
   async #open<T>(work: Work<T>): Promise<Subscription> {
     if (this.#closing) throw new SluiceError('lifecycle', 'the bus is closed')
     await this.#checkSchema()
-    const subscription = await openSubscription(this.#shared, work)
+    const subscription = await this.#opened(openSubscription(this.#shared, work))
     if (this.#closing) {
       await subscription.stop()
       throw new SluiceError('lifecycle', 'the bus was closed while the group was joined')
@@ -168,9 +171,26 @@ class KafkaBus implements Bus {
     }
   }
 
-  /** 1. Subscriptions drain. 2. Breakers and their probes end. 3. The connections close. */
-  async #close(): Promise<void> {
-    const stopped = await Promise.allSettled([...this.#subscriptions].map(each => each.stop()))
+  async #opened(opening: Promise<Subscription>): Promise<Subscription> {
+    this.#opening.add(opening)
+    try {
+      return await opening
+    } finally {
+      this.#opening.delete(opening)
+    }
+  }
+
+  /**
+   * 1. Subscriptions drain, those that are joining give up. 2. Breakers and their probes end. 3. The connections close.
+   */
+  async #close(timeoutMs: number | undefined): Promise<void> {
+    this.#over.abort()
+    const time = timeoutMs === undefined ? {} : { timeoutMs }
+    const stopping = [...this.#subscriptions].map(each => each.stop(time))
+    const [stopped] = await Promise.all([
+      Promise.allSettled(stopping),
+      Promise.allSettled(this.#opening),
+    ])
     await this.#dependencies.stop()
     const { pool, database, log } = this.#shared
     const closed = await Promise.allSettled([pool.stop(), database.stop()])

@@ -31,6 +31,7 @@ export interface Work<T = unknown> {
 }
 
 const ADMIN_TIMEOUT_MS = 10_000
+const GIVE_UP_MS = 1_000
 
 /**
  * @returns once the group is joined
@@ -110,14 +111,24 @@ class OpenSubscription<T> {
       listenerFailed: error =>
         log.warn({ group, err: describeError(error) }, 'the rebalance listener failed'),
     })
-    return KafkaSubscription.start({
-      group,
-      source,
-      engine,
-      scheduler: this.#tasks(),
-      controls: this.#controls(holds),
-      close: () => this.close(),
-    })
+    const parts = { scheduler: this.#tasks(), controls: this.#controls(holds) }
+    const close = () => this.close()
+    return this.#unlessClosing(source, () =>
+      KafkaSubscription.start({ group, source, engine, ...parts, close }),
+    )
+  }
+
+  /** A bus that closes does not wait for a group that cannot be joined. */
+  async #unlessClosing<R>(source: KafkajsSource, start: () => Promise<R>): Promise<R> {
+    const { closing } = this.#shared
+    const giveUp = () => void source.stop(GIVE_UP_MS)
+    closing.addEventListener('abort', giveUp, { once: true })
+    try {
+      closing.throwIfAborted()
+      return await start()
+    } finally {
+      closing.removeEventListener('abort', giveUp)
+    }
   }
 
   /** Tasks of the group, wherever they came from, are handled by whoever is free. */

@@ -26,8 +26,11 @@ export interface Bus extends AsyncDisposable {
    * @returns how many
    */
   publishForAggregate(aggregate: AggregateRoot, tx: Tx): Promise<number>
-  /** Stops every subscription and closes the connections. */
-  close(): Promise<void>
+  /**
+   * Stops every subscription, also those that are joining, and closes the connections. Safe to call twice.
+   * @param options.timeoutMs for what is in work. Default 30,000
+   */
+  close(options?: { timeoutMs?: number }): Promise<void>
 }
 
 /** Void counts as `done`. What it throws is classified. */

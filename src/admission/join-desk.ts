@@ -143,7 +143,7 @@ function joinStatement(sql: Sql, topic: string, joins: ReadonlyMap<string, JoinR
         as g (n int, id uuid, event_id text, user_id text, record text)
     ), made as (
       insert into admission.sessions (id, event_id, user_id)
-      select g.id, g.event_id, g.user_id from given g order by g.event_id, g.user_id
+      select g.id, g.event_id, g.user_id from given g order by g.user_id, g.event_id
       on conflict (event_id, user_id) where status in ('WAITING', 'ACTIVE') do nothing
       returning id
     ), told as (

@@ -44,8 +44,8 @@ export function unseenStatement(
     select s.id::text, s.event_id, s.user_id,
       s.status = 'WAITING' and s.seen_at < clock_timestamp() - ${unseenMs}::float8 * interval '1 ms' as unseen
     from admission.sessions s
-    where s.status in ('WAITING', 'ACTIVE') and (s.event_id, s.user_id) > (${after.eventId}, ${after.userId})
-    order by s.event_id, s.user_id
+    where s.status in ('WAITING', 'ACTIVE') and (s.user_id, s.event_id) > (${after.userId}, ${after.eventId})
+    order by s.user_id, s.event_id
     limit ${limit}::int`
 }
 

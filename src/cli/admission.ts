@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { type Admission, createAdmission } from '../create-admission.ts'
+import type { Admission, AdmissionSettings } from '../create-admission.ts'
 import { walkThrough } from '../demo/admission-walk.ts'
 import { environmentOf } from '../demo/relay-process.ts'
 import { Screen } from '../demo/screen.ts'
@@ -30,9 +30,15 @@ export function register(program: Command, context: CliContext): void {
       if (flags.demo) return playDemo(context)
       const options = context.loadOptions(['database', 'kafka'])
       const logger = createLogger(options.logLevel)
-      const admission = createAdmission({ config: options, logger, relay: flags.relay ?? false })
+      const admission = await open({ config: options, logger, relay: flags.relay ?? false })
       await serve(admission, logger, options)
     })
+}
+
+/** Only then are its libraries loaded: the other commands start without them. */
+async function open(settings: AdmissionSettings): Promise<Admission> {
+  const { createAdmission } = await import('../create-admission.ts')
+  return createAdmission(settings)
 }
 
 async function serve(service: Service, log: Log, options: Options): Promise<void> {
@@ -52,7 +58,7 @@ async function playDemo({ env, stdout }: CliContext): Promise<void> {
       ...environmentOf(parts, env),
     })
     const logger = createLogger(options.logLevel)
-    const admission = createAdmission({ config: options, logger, relay: true })
+    const admission = await open({ config: options, logger, relay: true })
     await serve(telling(admission, options, screen), logger, options)
   } finally {
     await parts.stop()

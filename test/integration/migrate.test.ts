@@ -40,6 +40,7 @@ test('an empty database gets the whole schema, once', async t => {
   assert.ok(row?.applied_at instanceof Date)
 })
 
+const admissionNames = readMigrations(familyOf('admission').folder).map(({ name }) => name)
 const consumerNames = readMigrations(familyOf('consumer').folder).map(({ name }) => name)
 
 test('the schema of the consumer is made beside the outbox, in whatever order they are named', async t => {
@@ -266,17 +267,23 @@ test('sluice migrate says what it applied, and that there is nothing more to do'
 
 test('sluice migrate takes the names of schemas', async t => {
   const { url } = await createDatabase(t)
-  const printed = await sluice(url, 'migrate', 'consumer', 'outbox')
+  const printed = await sluice(url, 'migrate', 'consumer', 'admission', 'outbox')
   const lines = (list: readonly string[], schema: string) =>
     `${list.map(name => `applied ${name}\n`).join('')}schema ${schema} is up to date (migration ${list.length})\n`
-  assert.equal(printed, lines(names, 'outbox') + lines(consumerNames, 'waiting_room'))
-  await assert.rejects(sluice(url, 'migrate', 'admission'), /Allowed choices are outbox, consumer/)
+  const applied = [
+    lines(names, 'outbox'),
+    lines(consumerNames, 'waiting_room'),
+    lines(admissionNames, 'admission'),
+  ]
+  assert.equal(printed, applied.join(''))
+  const unknown = sluice(url, 'migrate', 'lobby')
+  await assert.rejects(unknown, /Allowed choices are outbox, consumer, admission/)
 })
 
-test('the printed SQL of both makes both, and migrate then finds them up to date', async t => {
+test('the printed SQL of all makes all, and migrate then finds them up to date', async t => {
   const { url } = await createDatabase(t)
-  await runScript(url, await sluice('', 'migrate', '--print', 'outbox', 'consumer'))
-  const schemas = ['outbox', 'consumer'] as const
+  await runScript(url, await sluice('', 'migrate', '--print', 'outbox', 'consumer', 'admission'))
+  const schemas = ['outbox', 'consumer', 'admission'] as const
   assert.deepEqual((await migrate({ databaseUrl: url, schemas })).applied, [])
 })
 

@@ -5,8 +5,8 @@ import { openKafka } from '../kafka/connection.ts'
 import { KafkajsSockets } from '../kafka/kafkajs-sockets.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { config } from './config.ts'
+import { FrameReceiver } from './frame-receiver.ts'
 import { type AssignmentListener, FrameSource } from './frame-source.ts'
-import type { FrameStream } from './frame-stream.ts'
 import { partition_tracking } from './partition-tracking.ts'
 import { SILENT, type SubscriberOptions } from './subscriber-options.ts'
 
@@ -16,60 +16,36 @@ const DELETE_TIMEOUT_MS = 3_000
  * Reads replies from the partitions of the reply topic that are assigned to this instance, from the moment it joins.
  * With reply_group `instance` those are all, in a group of its own that is deleted in the end.
  */
-export class reply_to_subscriber implements AsyncDisposable {
+export class reply_to_subscriber extends FrameReceiver implements AsyncDisposable {
   /** The partitions on which replies can be awaited now. */
-  readonly partitions = new partition_tracking()
+  readonly partitions: partition_tracking
   readonly #config: config
   readonly #log: Log
   readonly #group: string
-  readonly #source: FrameSource
   #connected = false
   #closing: Promise<void> | null = null
 
   private constructor(settings: config, { logger: log = SILENT, listener }: SubscriberOptions) {
     const { groups, topics, reply_group } = settings
+    const group =
+      reply_group === 'instance' ? `${groups.reply_to}-${randomUUID()}` : groups.reply_to
+    const partitions = new partition_tracking()
+    const source = new FrameSource({
+      ...{ settings, group, log },
+      topic: topics.reply_to,
+      from: 'latest',
+      listener: tracking(partitions, listener),
+    })
+    super(source)
+    this.partitions = partitions
     this.#config = settings
     this.#log = log
-    this.#group =
-      reply_group === 'instance' ? `${groups.reply_to}-${randomUUID()}` : groups.reply_to
-    this.#source = new FrameSource({
-      settings,
-      topic: topics.reply_to,
-      group: this.#group,
-      from: 'latest',
-      log,
-      listener: this.#track(listener),
-    })
+    this.#group = group
   }
 
   /** Opens nothing yet. */
   static create(settings: config, options: SubscriberOptions = {}): reply_to_subscriber {
     return new reply_to_subscriber(settings, options)
-  }
-
-  /** What was received, for one or more `for await` loops. */
-  get frames(): FrameStream {
-    return this.#source.frames
-  }
-
-  /** Records received, those that were no frames too. */
-  get received(): number {
-    return this.#source.received
-  }
-
-  /** Records that were no frames, and were passed over. */
-  get bad_frames(): number {
-    return this.#source.bad_frames
-  }
-
-  /** Times that the consumer had to begin anew. */
-  get crashes(): number {
-    return this.#source.crashes
-  }
-
-  /** Times that records were deleted before they were read. */
-  get skips(): number {
-    return this.#source.skips
   }
 
   /**
@@ -80,13 +56,8 @@ export class reply_to_subscriber implements AsyncDisposable {
    * `lifecycle`: closed
    */
   async connect(): Promise<void> {
-    await this.#source.connect()
+    await this.source.connect()
     this.#connected = true
-  }
-
-  /** False also while the group rebalances. */
-  is_connected(): boolean {
-    return this.#source.connected
   }
 
   /**
@@ -98,22 +69,9 @@ export class reply_to_subscriber implements AsyncDisposable {
     await this.#closing
   }
 
-  #track(listener: AssignmentListener | undefined): AssignmentListener {
-    return {
-      assigned: partitions => {
-        listener?.assigned(partitions)
-        this.partitions.update(partitions.map(({ partition }) => partition))
-      },
-      revoked: why => {
-        this.partitions.update([])
-        listener?.revoked(why)
-      },
-    }
-  }
-
   async #close(): Promise<void> {
     this.partitions.close()
-    await this.#source.close()
+    await this.source.close()
     if (this.#connected && this.#config.reply_group === 'instance') await this.#deleteGroup()
   }
 
@@ -135,5 +93,21 @@ export class reply_to_subscriber implements AsyncDisposable {
     } finally {
       sockets.cut()
     }
+  }
+}
+
+function tracking(
+  partitions: partition_tracking,
+  listener: AssignmentListener | undefined,
+): AssignmentListener {
+  return {
+    assigned: assigned => {
+      listener?.assigned(assigned)
+      partitions.update(assigned.map(({ partition }) => partition))
+    },
+    revoked: why => {
+      partitions.update([])
+      listener?.revoked(why)
+    },
   }
 }

@@ -139,12 +139,19 @@ test('probes are for everybody, the metrics for admins', async t => {
   const health = {
     live: true,
     ready: false,
-    checks: [{ name: 'granter', ok: false, text: 'db-7' }],
+    checks: [
+      { name: 'lifecycle', ok: true, text: 'running' },
+      { name: 'database', ok: false, text: 'db-7' },
+      { name: 'granter', ok: true, text: 'degraded: joining at kafka-7' },
+    ],
   }
   const { call, admin } = await openDoor(t, { health: () => health })
   assert.deepEqual((await call('GET', '/livez')).text, 'ok\n')
   const { status, text } = await call('GET', '/readyz')
-  assert.deepEqual({ status, text }, { status: 503, text: '[-]granter\nnot ok\n' })
+  const telling = '[-]database\n[+]granter degraded\nnot ok\n'
+  assert.deepEqual({ status, text }, { status: 503, text: telling })
+  const verbose = await call('GET', '/readyz?verbose')
+  assert.equal(verbose.text, `[+]lifecycle\n${telling}`)
   assertProblem(await call('GET', '/metrics'), 401, 'unauthorized')
   const metrics = await admin('GET', '/metrics')
   assert.deepEqual([metrics.status, metrics.text], [200, '# none\n'])

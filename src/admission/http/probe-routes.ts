@@ -22,9 +22,10 @@ export async function probeRoutes(
     const { live } = health()
     return text(reply, live, [])
   })
-  app.get('/readyz', async (_request, reply) => {
+  app.get('/readyz', async (request, reply) => {
     const { ready, checks } = health()
-    return text(reply, ready, checks)
+    const verbose = new URL(request.url, 'http://localhost').searchParams.has('verbose')
+    return text(reply, ready, verbose ? checks : checks.filter(isTelling))
   })
   app.get('/metrics', { onRequest: gate }, async (_request, reply) => {
     const expired = () => new Error(`no metrics within ${METRICS_DEADLINE_MS} ms`)
@@ -33,9 +34,19 @@ export async function probeRoutes(
   })
 }
 
+function isTelling(check: HealthCheck): boolean {
+  return !check.ok || isDegraded(check)
+}
+
+function isDegraded({ text }: HealthCheck): boolean {
+  return text.startsWith('degraded')
+}
+
 /** Only the status counts for a probe; the names are for people. The texts may name hosts, so they stay inside. */
 function text(reply: FastifyReply, ok: boolean, checks: readonly HealthCheck[]): FastifyReply {
-  const lines = checks.filter(check => !check.ok).map(check => `[-]${check.name}\n`)
+  const lines = checks.map(
+    check => `[${check.ok ? '+' : '-'}]${check.name}${isDegraded(check) ? ' degraded' : ''}\n`,
+  )
   return reply
     .code(ok ? 200 : 503)
     .type(TEXT_TYPE)

@@ -3,9 +3,7 @@
  * The journal was written by triggers inside the transactions themselves, and the records were read from the topics,
  * both at rest; of the visitors it knows what they asked and what they were answered.
  */
-import { once } from 'node:events'
-import { createReadStream, createWriteStream } from 'node:fs'
-import { createInterface } from 'node:readline'
+import { type OfKind, ToldHistory } from '../campaign/told-history.ts'
 
 export type Status = 'WAITING' | 'ACTIVE' | 'LEFT' | 'EXPIRED' | 'ABANDONED'
 
@@ -203,46 +201,6 @@ export type AdmissionHappening =
   | Rested
   | Replayed
 
-export type HappeningOf<K extends AdmissionHappening['kind']> = Extract<
-  AdmissionHappening,
-  { kind: K }
->
+export type HappeningOf<K extends AdmissionHappening['kind']> = OfKind<AdmissionHappening, K>
 
-/** All happenings of a campaign, by their kinds; those of one kind in the order in which they were told. */
-export class AdmissionHistory {
-  readonly #told = new Map<string, AdmissionHappening[]>()
-
-  constructor(happenings: Iterable<AdmissionHappening> = []) {
-    for (const happening of happenings) this.tell(happening)
-  }
-
-  tell(happening: AdmissionHappening): void {
-    const same = this.#told.get(happening.kind)
-    if (same) same.push(happening)
-    else this.#told.set(happening.kind, [happening])
-  }
-
-  all<K extends AdmissionHappening['kind']>(kind: K): readonly HappeningOf<K>[] {
-    return (this.#told.get(kind) ?? []) as HappeningOf<K>[]
-  }
-
-  async write(file: string): Promise<void> {
-    const stream = createWriteStream(file)
-    for (const happenings of this.#told.values()) {
-      for (const happening of happenings) {
-        if (!stream.write(`${JSON.stringify(happening)}\n`)) await once(stream, 'drain')
-      }
-    }
-    stream.end()
-    await once(stream, 'close')
-  }
-
-  static async read(file: string): Promise<AdmissionHistory> {
-    const history = new AdmissionHistory()
-    const input = createReadStream(file)
-    for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
-      if (line !== '') history.tell(JSON.parse(line) as AdmissionHappening)
-    }
-    return history
-  }
-}
+export class AdmissionHistory extends ToldHistory<AdmissionHappening> {}

@@ -31,7 +31,7 @@ async function main(args: readonly string[]): Promise<number> {
     return 2
   }
   const { check, out } = settings
-  const history = check ? await AdmissionHistory.read(check) : await run(settings)
+  const history = check ? await new AdmissionHistory().read(check) : await run(settings)
   if (!check) await history.write(out)
   const verdict = checkAdmission(history)
   process.stdout.write(`${admissionTable(verdict)}\n`)

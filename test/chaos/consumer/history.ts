@@ -2,9 +2,7 @@
  * The history of a campaign against the consumer kit: one JSON line per happening. It is all that the checker gets to
  * see. What the topics, the database and the group's coordinator hold was read from them at the end, once at rest.
  */
-import { once } from 'node:events'
-import { createReadStream, createWriteStream } from 'node:fs'
-import { createInterface } from 'node:readline'
+import { type OfKind, ToldHistory } from '../campaign/told-history.ts'
 
 /** Times are milliseconds since 1970 by this machine's clock, which the brokers and the database share. */
 interface At {
@@ -234,55 +232,6 @@ export type ConsumerHappening =
   | PublishedEffect
   | LastOffset
 
-export type HappeningOf<K extends ConsumerHappening['kind']> = Extract<
-  ConsumerHappening,
-  { kind: K }
->
+export type HappeningOf<K extends ConsumerHappening['kind']> = OfKind<ConsumerHappening, K>
 
-/** Happenings by their kind, each in the order in which they were told. */
-export class ConsumerHistory {
-  readonly #told = new Map<string, ConsumerHappening[]>()
-
-  constructor(happenings: Iterable<ConsumerHappening> = []) {
-    for (const happening of happenings) this.tell(happening)
-  }
-
-  tell(happening: ConsumerHappening): void {
-    const same = this.#told.get(happening.kind)
-    if (same) same.push(happening)
-    else this.#told.set(happening.kind, [happening])
-  }
-
-  all<K extends ConsumerHappening['kind']>(kind: K): readonly HappeningOf<K>[] {
-    return (this.#told.get(kind) ?? []) as HappeningOf<K>[]
-  }
-
-  async write(file: string): Promise<void> {
-    const stream = createWriteStream(file)
-    for (const happenings of this.#told.values()) {
-      for (const happening of happenings) {
-        if (!stream.write(`${JSON.stringify(happening)}\n`)) await once(stream, 'drain')
-      }
-    }
-    stream.end()
-    await once(stream, 'close')
-  }
-
-  /** Also what a member wrote: its last line may be cut off. */
-  async read(file: string): Promise<this> {
-    const input = createReadStream(file)
-    for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
-      const happening = parsed(line)
-      if (happening) this.tell(happening)
-    }
-    return this
-  }
-}
-
-function parsed(line: string): ConsumerHappening | null {
-  try {
-    return line === '' ? null : (JSON.parse(line) as ConsumerHappening)
-  } catch {
-    return null
-  }
-}
+export class ConsumerHistory extends ToldHistory<ConsumerHappening> {}

@@ -2,9 +2,7 @@
  * The history of a campaign against pub/sub: one JSON line per happening. Requesters and workers write their own part of
  * it as they go; what the topics hold was read from them at the end.
  */
-import { once } from 'node:events'
-import { createReadStream, createWriteStream } from 'node:fs'
-import { createInterface } from 'node:readline'
+import { type OfKind, ToldHistory } from '../campaign/told-history.ts'
 import type { FaultBegan, FaultEnded, Noted } from '../consumer/history.ts'
 import type { Role } from './party-spec.ts'
 
@@ -131,54 +129,6 @@ export type PubsubHappening =
   | ReplyRecord
   | LastOffset
 
-export type HappeningOf<K extends PubsubHappening['kind']> = K extends Moved['kind']
-  ? Moved
-  : Extract<PubsubHappening, { kind: K }>
+export type HappeningOf<K extends PubsubHappening['kind']> = OfKind<PubsubHappening, K>
 
-/** Happenings by their kind, each in the order in which they were told. */
-export class PubsubHistory {
-  readonly #told = new Map<string, PubsubHappening[]>()
-
-  constructor(happenings: Iterable<PubsubHappening> = []) {
-    for (const happening of happenings) this.tell(happening)
-  }
-
-  tell(happening: PubsubHappening): void {
-    const same = this.#told.get(happening.kind)
-    if (same) same.push(happening)
-    else this.#told.set(happening.kind, [happening])
-  }
-
-  all<K extends PubsubHappening['kind']>(kind: K): readonly HappeningOf<K>[] {
-    return (this.#told.get(kind) ?? []) as HappeningOf<K>[]
-  }
-
-  async write(file: string): Promise<void> {
-    const stream = createWriteStream(file)
-    for (const happenings of this.#told.values()) {
-      for (const happening of happenings) {
-        if (!stream.write(`${JSON.stringify(happening)}\n`)) await once(stream, 'drain')
-      }
-    }
-    stream.end()
-    await once(stream, 'close')
-  }
-
-  /** Also what a party wrote: its last line may be cut off. */
-  async read(file: string): Promise<this> {
-    const input = createReadStream(file)
-    for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
-      const happening = parsed(line)
-      if (happening) this.tell(happening)
-    }
-    return this
-  }
-}
-
-function parsed(line: string): PubsubHappening | null {
-  try {
-    return line === '' ? null : (JSON.parse(line) as PubsubHappening)
-  } catch {
-    return null
-  }
-}
+export class PubsubHistory extends ToldHistory<PubsubHappening> {}
